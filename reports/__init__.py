@@ -1,0 +1,1 @@
+"""Render a Plan for people; never solve."""

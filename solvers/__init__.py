@@ -1,0 +1,1 @@
+"""Find placements: ranks on hosts, experts on GPUs, layers on stages. Solvers never print and never read files."""

@@ -1,0 +1,1 @@
+"""Replicate, pack and bound experts on GPUs."""

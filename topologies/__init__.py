@@ -1,0 +1,1 @@
+"""Translate: foreign topology descriptions to and from Fabric, and the catalogue of reference fabrics."""

@@ -1,0 +1,1 @@
+"""Readers of foreign topology formats: text in, Fabric out."""

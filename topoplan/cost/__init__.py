@@ -1,0 +1,1 @@
+"""Price a placement on a fabric: link loads and times. Pure functions."""

@@ -1,0 +1,1 @@
+"""Expert-map formats of serving engines, read and written; no algorithms."""

@@ -1,0 +1,1 @@
+"""Our own file formats: YAML with line marks, job, plan.json, arrays, atomic writes."""

@@ -1,0 +1,1 @@
+"""Rank placements to launch files and back; one module a launcher."""

@@ -1,0 +1,1 @@
+"""What topoplan reasons about: immutable objects that know nothing of files, solvers or launchers."""

@@ -1,0 +1,1 @@
+"""Compose readers, solvers and writers into the things that users ask for."""
