@@ -275,7 +275,7 @@ class Fabric:
     @cached_property
     def gpu_local(self) -> IntArray:
         """[gpus] int64 index of each GPU inside its host."""
-        return np.arange(self.gpus) - self.gpu_offset[self.gpu_host]
+        return np.asarray(np.arange(self.gpus) - self.gpu_offset[self.gpu_host], np.int64)
 
     @cached_property
     def gpu_free(self) -> BoolArray:
@@ -315,7 +315,7 @@ class Fabric:
                 first[list(island.hosts)] = min(island.hosts)
             joined = first[self.gpu_host]
             key = np.where(joined >= 0, joined * width, key)
-        return np.unique(key, return_inverse=True)[1].astype(np.int64)
+        return np.asarray(np.unique(key, return_inverse=True)[1], np.int64)
 
     @cached_property
     def gpu_scale_up(self) -> FloatArray:
