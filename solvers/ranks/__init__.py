@@ -1,1 +1,6 @@
-"""Place ranks on GPUs."""
+"""Place ranks on GPUs: `solve_ranks(RankProblem(fabric, traffic)) -> RankSolution`."""
+
+from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
+from topoplan.solvers.ranks.solve import solve_ranks
+
+__all__ = ["Progress", "RankParams", "RankProblem", "RankSolution", "Watch", "keep_going", "solve_ranks"]

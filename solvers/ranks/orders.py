@@ -1,0 +1,135 @@
+"""Plain orders: of hosts (physical, by text, random, fullest groups first) and of ranks (permuted axes)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import numpy as np
+
+from topoplan.model.fabric import Fabric, IntArray
+from topoplan.names import natural_key
+from topoplan.solvers.ranks.problem import RankProblem
+
+MAX_DIGITS = 4  # 4! = 24 orders of the rank grid; training layouts have that many axes above a host
+
+
+def usable_hosts(problem: RankProblem) -> IntArray:
+    """Hosts with usable GPUs in physical order: groups as listed, hosts sorted naturally inside each."""
+    fabric, free = problem.fabric, problem.free
+    names = fabric.host_names
+    by_name = sorted(np.flatnonzero(free), key=lambda h: natural_key(names[h]))
+    place = np.zeros(len(names), np.int64)
+    place[by_name] = np.arange(len(by_name))
+    hosts = np.flatnonzero(free)
+    first = _first_host_of_group(fabric)[hosts]
+    return np.asarray(hosts[np.lexsort((place[hosts], first))], np.int64)
+
+
+def _first_host_of_group(fabric: Fabric) -> IntArray:
+    """[hosts] first host of each host's group: sorts groups as listed."""
+    groups, first, index = np.unique(fabric.host_group, return_index=True, return_inverse=True)
+    return np.asarray(first[index] if len(groups) > 1 else np.zeros(len(index)), np.int64)
+
+
+def baseline_orders(problem: RankProblem) -> dict[str, IntArray]:
+    """Host orders that launchers make: linear (physical), strings (names as text), random (seed 0)."""
+    linear = usable_hosts(problem)
+    names = problem.fabric.host_names
+    return {
+        "linear": linear,
+        "strings": np.array(sorted(linear, key=lambda h: names[h]), np.int64),
+        "random": np.random.default_rng(0).permutation(linear),
+    }
+
+
+def one_component(problem: RankProblem, hosts: IntArray) -> IntArray:
+    """Those of `hosts` in the connected part that has most usable GPUs (the first of equals)."""
+    component = problem.fabric.host_component[hosts]
+    parts, index = np.unique(component, return_inverse=True)
+    if len(parts) == 1:
+        return hosts
+    room = np.bincount(index, problem.free[hosts])
+    return hosts[index == room.argmax()]
+
+
+def selections(problem: RankProblem) -> Iterator[tuple[str, IntArray]]:
+    """Named host orders to start from, best guesses first; each holds enough GPUs.
+
+    When there is a choice of hosts: the group of the lowest tier that holds the job with the least room to spare,
+    fullest subgroups first, then groups of each higher tier, then all hosts fullest leaf first, then as they come.
+    """
+    fabric, free, need = problem.fabric, problem.free, problem.traffic.ranks
+    linear = one_component(problem, usable_hosts(problem))
+    if free[linear].sum() > need:
+        # hosts of one size keep consecutive ranks aligned with hosts
+        sizes, count = np.unique(free[linear], return_counts=True)
+        for size in sizes[np.argsort(-sizes * count, kind="stable")]:
+            same = linear[free[linear] == size]
+            if len(sizes) > 1 and free[same].sum() >= need:
+                linear = same
+                break
+        for tier in range(len(fabric.tiers)):
+            group = fabric.host_ancestor[tier][linear]
+            room = np.bincount(group[group >= 0], free[linear][group >= 0], len(fabric.groups))
+            fits = np.flatnonzero(room >= need)
+            for k in fits[np.argsort(room[fits], kind="stable")][:2]:
+                inside = linear[group == k]
+                yield f"fullest groups of {fabric.groups[k].name}", _fullest_first(problem, inside)
+        yield "fullest groups", _fullest_first(problem, linear)
+    yield "linear", linear
+
+
+def _fullest_first(problem: RankProblem, hosts: IntArray) -> IntArray:
+    """Hosts, those of groups with most free GPUs first, tier by tier from the top, kept together.
+
+    Of the groups taken, hosts are put back in physical order so that neighbours stay neighbours.
+    """
+    fabric, free = problem.fabric, problem.free
+    keys: list[IntArray] = [np.arange(len(hosts))]
+    for ancestors in fabric.host_ancestor:
+        group = ancestors[hosts]
+        room = np.bincount(group + 1, free[hosts], len(fabric.groups) + 1)[group + 1]
+        keys += [group, -room]
+    order = hosts[np.lexsort(keys)]
+    enough = int(np.searchsorted(np.cumsum(free[order]), problem.traffic.ranks)) + 1
+    taken = np.isin(hosts, order[:enough])
+    return np.concatenate([hosts[taken], hosts[~taken]])
+
+
+def fill(problem: RankProblem, hosts: IntArray) -> IntArray:
+    """[ranks] int64 GPU of each rank when hosts are filled one after the other with consecutive ranks."""
+    fabric = problem.fabric
+    count = np.where(np.isin(np.arange(len(fabric.hosts)), hosts), 1, 0)
+    position = np.full(len(fabric.hosts), -1, np.int64)
+    position[hosts] = np.arange(len(hosts))
+    usable = np.flatnonzero(fabric.gpu_free & (count[fabric.gpu_host] > 0))
+    ordered = usable[np.argsort(position[fabric.gpu_host[usable]], kind="stable")]
+    return np.asarray(ordered[: problem.traffic.ranks], np.int64)
+
+
+def block_orders(arcs_src: IntArray, arcs_dst: IntArray, blocks: int) -> Iterator[tuple[str, IntArray]]:
+    """Orders of blocks (ranks of one host) that permute the axes of the grid the traffic shows.
+
+    The strides by which most traffic steps from block to block are taken as the grid's strides; every order of its
+    digits is tried. Yields name and order [blocks]: order[i] is the block put at place i.
+    """
+    strides = _grid_strides(np.abs(arcs_dst - arcs_src), blocks)
+    if len(strides) < 2:
+        return
+    sizes = [b // a for a, b in zip(strides, [*strides[1:], blocks], strict=True)]
+    grid = np.arange(blocks).reshape(sizes[::-1])
+    for axes in permutations(range(len(sizes))):
+        if axes != tuple(range(len(sizes))):
+            yield "axes " + "-".join(map(str, axes)), grid.transpose(axes).ravel()
+
+
+def _grid_strides(steps: IntArray, blocks: int) -> list[int]:
+    """Chain of strides 1 | s1 | s2 ... | blocks among the commonest steps between blocks."""
+    values, count = np.unique(steps[steps > 0], return_counts=True)
+    common = values[np.argsort(-count, kind="stable")][:12]
+    chain = [1]
+    for stride in sorted(int(v) for v in common if v > 1):
+        if stride % chain[-1] == 0 and blocks % stride == 0 and stride < blocks:
+            chain.append(stride)
+    return chain[:1] + chain[1:][-(MAX_DIGITS - 1) :]

@@ -1,0 +1,106 @@
+"""What the rank solver is given and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from topoplan.errors import InfeasibleError, InputError
+from topoplan.model.capability import Capability
+from topoplan.model.fabric import BoolArray, Fabric, IntArray
+from topoplan.model.plan import OBJECTIVES, Bound, Prediction
+from topoplan.model.traffic import Traffic
+
+
+@dataclass(frozen=True, eq=False)
+class RankProblem:
+    """Place the ranks of `traffic` on usable GPUs of `fabric`.
+
+    Parameters
+    ----------
+    allowed
+        [hosts] bool hosts that may be used; all of them by default.
+    objective
+        exposed_ms, busiest_uplink or hop_bytes.
+
+    Raises
+    ------
+    InfeasibleError
+        More ranks than usable GPUs that can reach each other; says how many are missing.
+    """
+
+    fabric: Fabric
+    traffic: Traffic
+    capability: Capability = field(default_factory=Capability)
+    allowed: BoolArray | None = None
+    objective: str = "exposed_ms"
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"objective {self.objective!r} is not one of {', '.join(OBJECTIVES)}")
+        free = self.free
+        parts, component = np.unique(self.fabric.host_component, return_inverse=True)
+        reach = np.bincount(component, free, len(parts))
+        if reach.max() < self.traffic.ranks:
+            missing = self.traffic.ranks - int(reach.max())
+            total = int(free.sum())
+            why = "" if total < self.traffic.ranks else " in one connected part of the fabric"
+            raise InfeasibleError(
+                f"the job has {self.traffic.ranks} ranks, the fabric {int(reach.max())} usable GPUs{why}: "
+                f"{missing} missing",
+                hint="free or repair hosts, widen --hosts, or shrink a parallel axis",
+            )
+
+    @property
+    def free(self) -> IntArray:
+        """[hosts] int64 GPUs of each host that ranks may use."""
+        free = self.fabric.free_gpus
+        return free if self.allowed is None else np.where(self.allowed, free, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class RankParams:
+    """How hard to try.
+
+    Parameters
+    ----------
+    proposals
+        Moves that refinement may try; counted, not timed, so that results repeat.
+    seed
+        Of every random choice.
+    """
+
+    proposals: int = 20_000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the solver tells its caller while it works."""
+
+    phase: str
+    done: float
+    value: float
+    lower_bound: float
+
+
+# Called now and then with the state of the search; returns False to stop it and keep the best so far.
+Watch = Callable[[Progress], bool]
+
+
+def keep_going(_: Progress) -> bool:
+    """Watch that never stops the search."""
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class RankSolution:
+    """Best placement found: global GPU of each rank, its price, those of the plain orders, and the bounds."""
+
+    gpu: IntArray
+    prediction: Prediction
+    baselines: dict[str, Prediction]
+    certificate: dict[str, Bound]
+    method: str

@@ -1,0 +1,157 @@
+"""Price a placement: time of each axis, exposed step time, busiest links, bytes x distance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from topoplan.cost.calibration import QUEUE_PAIRS, SAME_LEAF_LATENCY_S, SCALE_UP_LATENCY_S, TIER_LATENCY_S
+from topoplan.cost.hashing import HashedFlows, classify, expected_slowest
+from topoplan.cost.routes import Loads, Routes, link_loads
+from topoplan.model.fabric import FIRST_DISTANCE, Fabric, FloatArray, IntArray
+from topoplan.model.plan import LinkLoad, Prediction
+from topoplan.model.traffic import Traffic
+
+
+def predict(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> Prediction:
+    """Price of placing rank r on global GPU gpu[r] ([ranks] int64).
+
+    The time of an axis is its latency plus its slowest link (a GPU's NVLink, a host's NICs on a rail, an uplink). On
+    an ECMP fabric the slowest uplink is the expected one of hashing, otherwise uplinks are spread perfectly. Time is
+    infinite where ranks of different components would have to talk.
+    """
+    hashed = fabric.routing != "adaptive"
+    axes: dict[str, float] = {}
+    ideal = 0.0
+    total = Loads(
+        np.zeros((2, fabric.gpus)), np.zeros((2, len(fabric.port_bandwidth))), np.zeros((2, len(fabric.uplink_links)))
+    )
+    for a, name in enumerate(traffic.axes):
+        flows = traffic.by_axis[a]
+        routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
+        loads = link_loads(routes, traffic.bytes[flows])
+        for whole, part in ((total.scale_up, loads.scale_up), (total.port, loads.port), (total.uplink, loads.uplink)):
+            np.add(whole, part, out=whole)
+        floor = max(_slowest(seconds) for seconds in _near_seconds(fabric, loads))
+        spread = max(floor, _slowest(_uplink_seconds(fabric, loads)))
+        wait = _latency(fabric, routes, float(traffic.messages[a]))
+        slowest = _hashed_seconds(routes, traffic.bytes[flows], floor) if hashed and np.isfinite(spread) else spread
+        axes[name] = 1e3 * float(traffic.exposure[a]) * (slowest + wait)
+        ideal += 1e3 * float(traffic.exposure[a]) * (spread + wait)
+    return Prediction(sum(axes.values()), axes, ideal, _busiest(fabric, total), hop_bytes(fabric, traffic, gpu))
+
+
+def floors(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> FloatArray:
+    """[axes] float64 seconds of each axis's slowest NVLink or NIC: what no routing of the uplinks can go below."""
+    seconds = np.zeros(len(traffic.axes))
+    for a, flows in enumerate(traffic.by_axis):
+        routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
+        seconds[a] = max(_slowest(x) for x in _near_seconds(fabric, link_loads(routes, traffic.bytes[flows])))
+    return seconds
+
+
+def hop_bytes(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> float:
+    """Sum of bytes x distance over flows between NVLink domains; distance is that of the lowest common tier."""
+    src, dst = gpu[traffic.src], gpu[traffic.dst]
+    outside = np.flatnonzero(fabric.gpu_island[src] != fabric.gpu_island[dst])
+    a, b = fabric.gpu_host[src[outside]], fabric.gpu_host[dst[outside]]
+    return float((traffic.bytes[outside] * host_distance(fabric, a, b)).sum())
+
+
+def host_distance(fabric: Fabric, a: IntArray, b: IntArray) -> FloatArray:
+    """Distance of hosts a and b ([pairs] int64): that of the lowest tier whose group holds both."""
+    distance = np.full(np.broadcast(a, b).shape, fabric.top_distance)
+    for tier in range(len(fabric.tiers) - 1, -1, -1):
+        up = fabric.host_ancestor[tier]
+        distance[(up[a] == up[b]) & (up[a] >= 0)] = fabric.tiers[tier].distance
+    distance[a == b] = fabric.tiers[0].distance if fabric.tiers else FIRST_DISTANCE
+    return distance
+
+
+def _over(load: FloatArray, capacity: FloatArray) -> FloatArray:
+    """Load / capacity; 0 for no load, infinite for load without capacity."""
+    result = np.zeros(load.shape)
+    np.divide(load, capacity, out=result, where=capacity > 0)
+    result[(load > 0) & np.broadcast_to(capacity <= 0, load.shape)] = np.inf
+    return result
+
+
+def _near_seconds(fabric: Fabric, loads: Loads) -> tuple[FloatArray, FloatArray]:
+    """Seconds of each NVLink [2, gpus] and port [2, ports]."""
+    return _over(loads.scale_up, fabric.gpu_scale_up), _over(loads.port, fabric.port_bandwidth)
+
+
+def _uplink_seconds(fabric: Fabric, loads: Loads) -> FloatArray:
+    """Seconds of each uplink [2, uplinks], spread perfectly."""
+    return _over(loads.uplink, fabric.uplink_links * fabric.uplink_link_bandwidth)
+
+
+def _slowest(seconds: FloatArray) -> float:
+    return float(seconds.max(initial=0.0))
+
+
+def _hashed_seconds(routes: Routes, size_bytes: FloatArray, at_least_s: float) -> float:
+    """Expected time of the slowest uplink link under ECMP, or of the other links where they are slower."""
+    fabric = routes.fabric
+    uplinks = len(fabric.uplink_links)
+    crossing = list(routes.climbs())
+    if not crossing:
+        return at_least_s
+    crossed = np.unique(np.concatenate([flows for _, flows, _, _ in crossing]))
+    share = np.zeros_like(size_bytes)
+    share[crossed] = size_bytes[crossed] / fabric.planes
+    cls = np.full(len(share), -1, np.int64)
+    cls[crossed], steps, step_bytes = classify(share[crossed])
+    rounded = np.where(cls >= 0, np.append(steps, 0)[cls] * step_bytes * QUEUE_PAIRS, 0.0)
+    count = np.zeros((2, uplinks * len(steps)))
+    fluid = np.zeros((2, uplinks))
+    for _, flows, up, down in crossing:
+        for direction, index in enumerate((up, down)):
+            known = np.flatnonzero((index >= 0) & (cls[flows] >= 0))
+            key = index[known] * len(steps) + cls[flows[known]]
+            count[direction] += QUEUE_PAIRS * np.bincount(key, minlength=count.shape[1])
+            rest = np.flatnonzero(index >= 0)
+            fluid[direction] += np.bincount(index[rest], (share - rounded)[flows[rest]], uplinks)
+    return expected_slowest(
+        HashedFlows(
+            count.reshape(2 * uplinks, len(steps)),
+            steps,
+            step_bytes,
+            fluid.ravel(),
+            np.tile(fabric.uplink_links, 2),
+            np.tile(fabric.uplink_link_bandwidth, 2),
+        ),
+        at_least_s,
+    )
+
+
+def _latency(fabric: Fabric, routes: Routes, messages: float) -> float:
+    """Seconds of an axis's sequential messages over the farthest link it uses."""
+    if not messages or not len(routes.inside):
+        return 0.0
+    if routes.inside.all():
+        return messages * SCALE_UP_LATENCY_S
+    highest = max((tier for tier, *_ in routes.climbs()), default=-1) + 1
+    given = fabric.tiers[min(highest, len(fabric.tiers) - 1)].latency_s if fabric.tiers else None
+    return messages * (given if given is not None else SAME_LEAF_LATENCY_S + highest * TIER_LATENCY_S)
+
+
+def _busiest(fabric: Fabric, loads: Loads) -> tuple[LinkLoad, ...]:
+    """The worst NIC and the worst uplink of each tier, all axes together."""
+    found = []
+    port = _near_seconds(fabric, loads)[1].max(0)
+    if port.max(initial=0.0) > 0:
+        worst = int(port.argmax())
+        host, rail = divmod(worst, fabric.rails)
+        name = f"nic {fabric.host_names[host]} rail {rail}"
+        found.append(LinkLoad(name, float(loads.port[:, worst].max()), 1e3 * float(port[worst])))
+    seconds = _uplink_seconds(fabric, loads).max(0)
+    tier_of = np.repeat([group.tier for group in fabric.groups], fabric.rails)
+    for tier in range(len(fabric.tiers)):
+        here = np.flatnonzero((tier_of == tier) & (seconds > 0))
+        if len(here):
+            worst = int(here[seconds[here].argmax()])
+            group, rail = divmod(worst, fabric.rails)
+            shared = fabric.groups[group].rails == 1
+            name = f"uplink {fabric.groups[group].name}" + ("" if shared else f" rail {rail}")
+            found.append(LinkLoad(name, float(loads.uplink[:, worst].max()), 1e3 * float(seconds[worst])))
+    return tuple(found)
