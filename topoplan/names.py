@@ -9,8 +9,11 @@ MAX_NAMES = 2_000_000  # more than any cluster has; bounds what a hostile list c
 _MAX_LENGTH = 253  # RFC 1123: longest host name
 # Neither option-like nor special to any shell or launch file.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
-_DIGITS = re.compile(r"(\d+)")
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_DIGITS = re.compile(r"([0-9]+)")
+_MAX_DIGITS = 18  # of a number in a range
+_LAST_NUMBER = re.compile(r"(.*?)([0-9]{1,18})([^0-9]*)", re.DOTALL)
+_MAX_CANDIDATES = 2_000  # names that a hint compares with: difflib takes about 10 us each
 
 
 def check_name(name: str) -> str:
@@ -24,7 +27,9 @@ def check_name(name: str) -> str:
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Key that sorts node-2 before node-10."""
-    return tuple((1, int(part), part) if part.isdigit() else (0, 0, part) for part in _DIGITS.split(name) if part)
+    return tuple(
+        (1, int(part), part) if _DIGITS.fullmatch(part) else (0, 0, part) for part in _DIGITS.split(name) if part
+    )
 
 
 def split_list(text: str) -> list[str]:
@@ -73,6 +78,8 @@ def _expand_one(part: str, limit: int) -> list[str]:
         tails = [piece] if i % 2 == 0 else _expand_ranges(piece, limit)
         if len(stems) * len(tails) > limit:
             raise ValueError(f"{part[:80]!r} names more than {limit} hosts")
+        if len(stems[0]) + len(tails[0]) > _MAX_LENGTH:  # before a long stem is copied many times
+            raise ValueError(f"{part[:80]!r} makes names longer than {_MAX_LENGTH} characters")
         stems = [stem + tail for stem in stems for tail in tails]
     return stems
 
@@ -84,6 +91,8 @@ def _expand_ranges(text: str, limit: int) -> list[str]:
         if not match:
             raise ValueError(f"[{text[:80]}] is not a list of numbers and ranges")
         low, high = match[1], match[2] or match[1]
+        if max(len(low), len(high)) > _MAX_DIGITS:
+            raise ValueError(f"range {item[:80]!r} has numbers of more than {_MAX_DIGITS} digits")
         if int(high) < int(low):
             raise ValueError(f"range {item!r} runs backwards")
         if len(numbers) + int(high) - int(low) + 1 > limit:
@@ -100,7 +109,7 @@ def compress(names: Sequence[str]) -> str:
     """
     runs: list[tuple[str, str, int, int, str]] = []  # stem, first number as written, first, last, tail
     for name in names:
-        match = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
+        match = _LAST_NUMBER.fullmatch(name)
         if match is None:
             runs.append((name, "", 0, 0, ""))
             continue
@@ -116,7 +125,8 @@ def _continues(run: tuple[str, str, int, int, str], stem: str, digits: str, tail
     old_stem, first, _, last, old_tail = run
     if not first or (old_stem, old_tail) != (stem, tail) or int(digits) != last + 1:
         return False
-    return len(digits) == len(first) if first.startswith("0") else not digits.startswith("0")
+    padded = first.startswith("0") and len(first) > 1
+    return len(digits) == len(first) if padded else not digits.startswith("0")
 
 
 def _run_text(run: tuple[str, str, int, int, str]) -> str:
@@ -130,5 +140,8 @@ def closest(name: str, known: Iterable[str]) -> str:
     """Hint text naming the likeliest intended word, or "" when nothing is near."""
     import difflib  # noqa: PLC0415 - only on the way to an error message
 
-    found = difflib.get_close_matches(name, list(known), n=1)
+    words = list(known)
+    if len(words) > _MAX_CANDIDATES:
+        words = [word for word in words if word[:2] == name[:2] and abs(len(word) - len(name)) <= 1]
+    found = difflib.get_close_matches(name[:_MAX_LENGTH], words[:_MAX_CANDIDATES], n=1)
     return f"did you mean {found[0]!r}?" if found else ""

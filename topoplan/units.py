@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 _PREFIX = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
-_NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
+_NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
 _BANDWIDTH = re.compile(rf"^{_NUMBER}\s*([kKMGTP]?)(b|bit|bits|B)(?:/s|ps)$")
-_COUNTED = re.compile(r"^(\d+)\s*[x×*]\s*(.+)$")
+_COUNTED = re.compile(r"^([0-9]+)\s*[x×*]\s*(.+)$")
+_MAX_LINKS = 10**9  # in one bundle
 _TIME = re.compile(rf"^{_NUMBER}\s*(s|ms|us|µs|ns)$")
 _TIME_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _SIZE = re.compile(rf"^{_NUMBER}\s*([kKMGTP]?|[KMGT]i)B$")
@@ -37,7 +39,7 @@ def parse_bandwidth(value: object) -> float:
         raise ValueError(f"bandwidth {value!r} is not a number with a unit such as '400 Gb/s' or '50 GB/s'")
     number, prefix, unit = match.groups()
     bits = 1.0 if unit == "B" else 1 / 8
-    return _positive(float(number), value, "bandwidth") * _PREFIX[prefix] * bits
+    return _positive(float(number) * _PREFIX[prefix] * bits, value, "bandwidth")
 
 
 def parse_links(value: object) -> tuple[int, float]:
@@ -49,9 +51,11 @@ def parse_links(value: object) -> tuple[int, float]:
         As `parse_bandwidth`, or a count below one.
     """
     if isinstance(value, str) and (match := _COUNTED.match(value.strip())):
-        count = int(match[1])
+        count = int(match[1]) if len(match[1]) <= len(str(_MAX_LINKS)) else _MAX_LINKS + 1
         if count < 1:
             raise ValueError(f"{value!r} counts no link")
+        if count > _MAX_LINKS:
+            raise ValueError(f"{value[:80]!r} counts more than {_MAX_LINKS} links")
         return count, parse_bandwidth(match[2])
     return 1, parse_bandwidth(value)
 
@@ -72,7 +76,7 @@ def parse_bytes(value: object) -> float:
     match = _SIZE.match(value.strip()) if isinstance(value, str) else None
     if not match:
         raise ValueError(f"size {value!r} is not a number with a unit such as '80 GB'")
-    return _positive(float(match[1]), str(value), "size") * (_PREFIX | _BINARY)[match[2]]
+    return _positive(float(match[1]) * (_PREFIX | _BINARY)[match[2]], str(value), "size")
 
 
 def parse_flops(value: object) -> float:
@@ -80,25 +84,47 @@ def parse_flops(value: object) -> float:
     match = _FLOPS.match(value.strip()) if isinstance(value, str) else None
     if not match:
         raise ValueError(f"compute rate {value!r} is not a number with a unit such as '989 TFLOPS'")
-    return _positive(float(match[1]), str(value), "compute rate") * _PREFIX[match[2]]
+    return _positive(float(match[1]) * _PREFIX[match[2]], str(value), "compute rate")
 
 
 def format_bandwidth(bytes_per_s: float, *, bits: bool = True) -> str:
     """Text that `parse_bandwidth` reads back to the same float: "400 Gb/s", or "450 GB/s" with bits=False."""
     unit = "b/s" if bits else "B/s"
     scaled = bytes_per_s * (8 if bits else 1)
-    for prefix in ("T", "G", "M", "k"):
-        if scaled >= _PREFIX[prefix]:
-            return f"{_short(scaled / _PREFIX[prefix])} {prefix}{unit}"
-    return f"{_short(scaled)} {unit}"
+    prefix = next((prefix for prefix in ("T", "G", "M", "k") if scaled >= _PREFIX[prefix]), "")
+    text = f"{_short(scaled / _PREFIX[prefix])} {prefix}{unit}"
+    return text if _reads_back(parse_bandwidth, text, bytes_per_s) else f"{bytes_per_s!r} B/s"
 
 
 def format_seconds(seconds: float) -> str:
-    """Text that `parse_seconds` reads back: "2 us"."""
-    for unit in ("s", "ms", "us"):
-        if seconds >= _TIME_S[unit]:
-            return f"{_short(seconds / _TIME_S[unit])} {unit}"
-    return f"{_short(seconds / 1e-9)} ns"
+    """Text that `parse_seconds` reads back to the same float: "2 us"."""
+    unit = next((unit for unit in ("s", "ms", "us") if seconds >= _TIME_S[unit]), "ns")
+    text = f"{_short(seconds / _TIME_S[unit])} {unit}"
+    return text if _reads_back(parse_seconds, text, seconds) else f"{seconds!r} s"
+
+
+def format_size(size_bytes: float) -> str:
+    """Text that `parse_bytes` reads back to the same float: "80 GB"; `format_bytes` rounds for people."""
+    return _exact(parse_bytes, size_bytes, "B")
+
+
+def format_flops(flops_per_s: float) -> str:
+    """Text that `parse_flops` reads back to the same float: "989 TFLOPS"."""
+    return _exact(parse_flops, flops_per_s, "FLOPS")
+
+
+def _exact(parse: Callable[[object], float], value: float, unit: str) -> str:
+    prefix = next((prefix for prefix in ("P", "T", "G", "M", "k") if value >= _PREFIX[prefix]), "")
+    text = f"{_short(value / _PREFIX[prefix])} {prefix}{unit}"
+    return text if _reads_back(parse, text, value) else f"{value!r} {unit}"
+
+
+def _reads_back(parse: Callable[[object], float], text: str, value: float) -> bool:
+    """Whether rounding for the eye kept the value; tiny ones can round to zero, which does not parse."""
+    try:
+        return parse(text) == value
+    except ValueError:
+        return False
 
 
 def format_bytes(size_bytes: float) -> str:
