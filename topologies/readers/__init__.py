@@ -1,1 +1,69 @@
 """Readers of foreign topology formats: text in, Fabric out."""
+
+from __future__ import annotations
+
+from topoplan.errors import InputError, Place
+from topoplan.model.fabric import Fabric
+from topoplan.names import closest
+from topoplan.topologies.readers import ibnetdiscover, slurm_conf
+from topoplan.topologies.readers.base import Reader, ReadOptions, decode
+
+__all__ = ["READERS", "ReadOptions", "Reader", "decode", "detect", "read"]
+
+# All formats, in the order in which `detect` asks them.
+READERS: tuple[Reader, ...] = (
+    Reader("ibnetdiscover", ibnetdiscover.sniff, ibnetdiscover.read, "InfiniBand subnet as ibnetdiscover prints it"),
+    Reader("slurm", slurm_conf.sniff, slurm_conf.read, "Slurm's topology.conf, plugin topology/tree"),
+)
+
+
+def detect(text: str, *, path: str = "-") -> Reader:
+    """Reader whose format `text` looks like.
+
+    Raises
+    ------
+    InputError
+        No format fits.
+    """
+    for reader in READERS:
+        if reader.sniff(text):
+            return reader
+    raise InputError("no known topology format", place=Place(path), hint=f"formats: {_names()}; choose with --format")
+
+
+def read(text: str, *, name: str = "-", format: str | None = None, options: ReadOptions | None = None) -> Fabric:  # noqa: A002 - the option's name
+    """Fabric described by `text`.
+
+    Parameters
+    ----------
+    name
+        Path for messages; the fabric is called like it, without folder and ending.
+    format
+        Name of a reader; found by content when None.
+
+    Raises
+    ------
+    InputError
+        An unknown format, or text that is not what the format demands.
+    """
+    reader = _choose(text, name, format)
+    try:
+        return reader.read(text, name, options or ReadOptions())
+    except InputError as error:
+        if error.place:
+            raise
+        raise InputError(error.message, place=Place(name), hint=error.hint) from None
+
+
+def _choose(text: str, path: str, format_name: str | None) -> Reader:
+    if format_name is None:
+        return detect(text, path=path)
+    for reader in READERS:
+        if reader.name == format_name:
+            return reader
+    names = [reader.name for reader in READERS]
+    raise InputError(f"unknown format {format_name!r}", hint=closest(format_name, names) or f"formats: {_names()}")
+
+
+def _names() -> str:
+    return ", ".join(reader.name for reader in READERS)

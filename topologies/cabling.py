@@ -1,0 +1,82 @@
+"""Cabling: which port of which host is plugged into which switch, before anybody spoke of rails and tiers.
+
+Readers of network files fill it; `topoplan.topologies.infer` turns it into a Fabric.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A cable from a host to a switch.
+
+    Parameters
+    ----------
+    device
+        Adapter's name, "" when unknown.
+    ordinal
+        Adapter's position in the host, gaps allowed; -1 when unknown.
+    card
+        What distinguishes the adapters of a host; ports of one adapter share it.
+    switch
+        Index into `Cabling.switches`.
+    """
+
+    host: str
+    device: str
+    ordinal: int
+    card: str
+    switch: int
+    bandwidth_bytes_per_s: float
+
+
+@dataclass(slots=True)
+class Cabling:
+    """Hosts, switches and cables.
+
+    Parameters
+    ----------
+    switches
+        Their names, all different.
+    trunks
+        (lower switch index, higher switch index, bytes/s of one cable) -> number of cables.
+    nameless
+        Switch index -> cables to adapters whose host nobody knows.
+    """
+
+    switches: tuple[str, ...]
+    ports: tuple[Port, ...]
+    trunks: Counter[tuple[int, int, float]]
+    nameless: Counter[int] = field(default_factory=Counter)
+
+    def neighbours(self) -> list[Counter[int]]:
+        """For each switch, the cables to each other switch."""
+        table: list[Counter[int]] = [Counter() for _ in self.switches]
+        for (a, b, _), count in self.trunks.items():
+            table[a][b] += count
+            table[b][a] += count
+        return table
+
+
+class Components:
+    """Sets that grow together (union-find)."""
+
+    def __init__(self, size: int) -> None:
+        self._parent = list(range(size))
+
+    def find(self, item: int) -> int:
+        """Return the member that stands for the set of `item`."""
+        while self._parent[item] != item:
+            self._parent[item] = self._parent[self._parent[item]]
+            item = self._parent[item]
+        return item
+
+    def join(self, items: Iterable[int]) -> None:
+        """Make one set of the sets of all `items`; its smallest stands for it."""
+        roots = sorted({self.find(item) for item in items})
+        for root in roots[1:]:
+            self._parent[root] = roots[0]
