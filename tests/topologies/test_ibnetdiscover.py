@@ -292,6 +292,7 @@ def test_refusals_say_what_and_where(make_clos: Clos) -> None:
     assert "no adapter names its host: 2 'localhost'" in refusal(re.sub(r"gpu-0-0-\d mlx5_0", "localhost HCA-1", text))
     assert "listed twice" in refusal(text.replace("\n[2]", "\n[1]", 1))
     assert "no Switch and no Ca" in refusal("# nothing\n")
+    assert ":2: a line of 100000 characters" in refusal("#\n[1]" + 99996 * " " + "x")
 
 
 def test_ibsim_net_files_are_refused(tmp_path: Path) -> None:

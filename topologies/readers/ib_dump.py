@@ -12,6 +12,7 @@ from topoplan.topologies.readers.base import lines, quoted
 # with a leaner code. Source: IBTA roadmap; reference figures of NVIDIA's switch manuals.
 LANE_GBPS = {"SDR": 2.5, "DDR": 5, "QDR": 10, "FDR10": 10, "FDR": 14, "EDR": 25, "HDR": 50, "NDR": 100, "XDR": 200}
 _BYTES_PER_GBIT = 1e9 / 8
+_MAX_LINE = 4096  # assumed: descriptions have 64 bytes; bounds the work of the patterns below
 KINDS = {"Switch": "switch", "Ca": "ca", "Rt": "router"}
 
 _HEADER = re.compile(r'\s*(Switch|Ca|Rt|Hca)\s+(\d{1,3})\s+"([^"]*)"\s*(.*)')
@@ -79,6 +80,8 @@ def parse(text: str, path: str) -> Dump:
     node: Node | None = None
     image = ""
     for number, line in lines(text, path):
+        if len(line) > _MAX_LINE:
+            raise InputError(f"a line of {len(line)} characters is none of ibnetdiscover's", place=Place(path, number))
         start = line.lstrip()[:1]
         if start == "[":
             if node is None:
