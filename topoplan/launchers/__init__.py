@@ -1,1 +1,22 @@
-"""Rank placements to launch files and back; one module a launcher."""
+"""Rank placements as files that launchers obey, and back: the order that a launcher will really make of its files."""
+
+from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Seat
+from topoplan.launchers.observed import parse_observed, place_observed
+from topoplan.launchers.registry import DEFAULT_LAUNCHERS, LAUNCHERS, capability, get_launcher
+from topoplan.launchers.verify import Difference, compare
+
+__all__ = [
+    "DEFAULT_LAUNCHERS",
+    "LAUNCHERS",
+    "Difference",
+    "LaunchFile",
+    "LaunchRequest",
+    "Launcher",
+    "Order",
+    "Seat",
+    "capability",
+    "compare",
+    "get_launcher",
+    "parse_observed",
+    "place_observed",
+]

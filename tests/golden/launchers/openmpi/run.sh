@@ -1,0 +1,26 @@
+#!/bin/sh
+# plan golden-plan: 9 ranks on 5 hosts.
+# run.sh PROGRAM [ARGS...]: start PROGRAM once a rank with Open MPI 4 or 5, each rank where the plan says. Run
+# it on any host that reaches the others; this folder must have the same path on all of them.
+# MPIRUN names another mpirun, MPIRUN_OPTIONS adds options. Reordered silently by --map-by, --rank-by, -ppr and
+# --host.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+mpirun=${MPIRUN:-mpirun}
+if [ $# -eq 0 ]; then
+    echo "usage: $0 PROGRAM [ARGS...]" >&2
+    exit 2
+fi
+case $("$mpirun" --version 2>&1) in
+    *"(Open MPI)"*) ;;
+    *)
+        echo "$0: $mpirun is not Open MPI; MPIRUN=/path/to/mpirun names another" >&2
+        exit 2
+        ;;
+esac
+# Open MPI would cut node-1.a and node-1.b down to node-1; the first variable is for 4, the second for 5.
+export OMPI_MCA_orte_keep_fqdn_hostnames=1 PRTE_MCA_prte_keep_fqdn_hostnames=1
+# -np is for 4, which otherwise asks for the slots that it guesses. The line below is one that 4 and 5 share.
+# shellcheck disable=SC2086  # options are words
+exec "$mpirun" -np 9 --hostfile "$here/hosts.seq" --map-by seq --bind-to none ${MPIRUN_OPTIONS:-} \
+    "$here/topoplan-env" "$@"

@@ -1,0 +1,10 @@
+#!/bin/sh
+# plan golden-plan: 11 ranks on 6 hosts. Node 1, ranks 2 to 3.
+# node-...-h10.sh [TORCHRUN OPTIONS] SCRIPT [ARGS...]: start this on h10.
+# Reordered silently by --rdzv-backend=c10d, which ignores node ranks and sorts hosts by name.
+set -eu
+export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=1,0
+export NCCL_IB_HCA="${NCCL_IB_HCA:-=mlx5_0,mlx5_1}"
+exec "${TORCHRUN:-torchrun}" --nnodes=6 --node-rank=1 --nproc-per-node=2 \
+    --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-h6}" \
+    --master-port="${TOPOPLAN_MASTER_PORT:-29500}" "$@"

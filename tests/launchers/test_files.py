@@ -1,0 +1,82 @@
+"""Every written file: golden text, a comment that says what it is, and clean shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from topoplan.launchers import LAUNCHERS, LaunchRequest, get_launcher
+from topoplan.launchers.slurm import node_list
+from topoplan.model.placement import RankPlacement
+
+CASES = [("openmpi", "any_ranks"), ("torchrun", "whole_hosts"), ("slurm", "any_ranks"), ("rankmap", "any_ranks")]
+
+
+def _files(name: str, case: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    placement: RankPlacement = request.getfixturevalue(case)
+    stage = [rank // 4 for rank in range(placement.ranks)]
+    made = get_launcher(name).write(LaunchRequest(placement, "golden plan", columns={"stage": stage}))
+    return {file: content.text for file, content in made.items()}
+
+
+def test_every_launcher_has_a_golden_case() -> None:
+    assert {name for name, _ in CASES} == set(LAUNCHERS)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_golden(name: str, case: str, golden: Callable[[str, str], None], request: pytest.FixtureRequest) -> None:
+    for file, text in _files(name, case, request).items():
+        golden(f"{name}/{file}", text)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_deterministic(name: str, case: str, request: pytest.FixtureRequest) -> None:
+    assert _files(name, case, request) == _files(name, case, request)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_says_who_uses_it_and_what_reorders_it(name: str, case: str, request: pytest.FixtureRequest) -> None:
+    for file, text in _files(name, case, request).items():
+        if file == "rankmap.csv":  # plain for every CSV reader
+            continue
+        head = [line for line in text.splitlines()[:12] if line.startswith("#") or '"comment"' in line]
+        told = " ".join(head).lower()
+        assert "used by" in told or "used beside" in told or "used instead" in told or "start " in told, file
+        assert file == "hosts.tsv" or "order" in told, file
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_shellcheck(name: str, case: str, shellcheck: Callable[[str], None], request: pytest.FixtureRequest) -> None:
+    scripts = [text for text in _files(name, case, request).values() if text.startswith("#!")]
+    assert scripts or name == "rankmap"
+    for text in scripts:
+        shellcheck(text)
+
+
+def test_scripts_are_executable(any_ranks: RankPlacement) -> None:
+    for launcher in LAUNCHERS.values():
+        if launcher.name != "torchrun":
+            for name, file in launcher.write(LaunchRequest(any_ranks)).items():
+                assert file.executable == file.text.startswith("#!"), name
+
+
+def test_rankfile_shares_known_cores(any_ranks: RankPlacement) -> None:
+    files = get_launcher("openmpi").write(LaunchRequest(any_ranks, cores_per_host=96))
+    assert "rank 0=h6 slot=0-47\n" in files["rankfile"].text
+    assert "rank 3=h6 slot=48-95\n" in files["rankfile"].text
+    assert "rank 4=h2 slot=0-95\n" in files["rankfile"].text
+    assert "ASSUMED" not in files["rankfile"].text
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        (["n3", "n1", "n2", "n10"], "n[1-3],n10"),
+        (["n01", "n02"], "n[01-02]"),
+        (["n1-ib", "n2-ib", "n3"], "n3,n1-ib,n2-ib"),  # older Slurm reads no text after a bracket
+        (["login"], "login"),
+    ],
+)
+def test_slurm_node_list(hosts: list[str], expected: str) -> None:
+    assert node_list(hosts) == expected

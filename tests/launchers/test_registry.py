@@ -1,0 +1,109 @@
+"""The list of launchers, what they can express, and readers that refuse files that would not be obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from topoplan.errors import InfeasibleError, InputError
+from topoplan.launchers import DEFAULT_LAUNCHERS, LAUNCHERS, LaunchRequest, capability, get_launcher
+from topoplan.launchers.express import check_expressible
+from topoplan.model.capability import Freedom
+from topoplan.model.placement import RankPlacement
+
+
+def test_defaults() -> None:
+    assert DEFAULT_LAUNCHERS == ("openmpi", "torchrun", "slurm", "rankmap")
+    assert set(DEFAULT_LAUNCHERS) <= set(LAUNCHERS)
+    for name, launcher in LAUNCHERS.items():
+        assert launcher.name == name
+        assert launcher.description
+        assert launcher.hints
+
+
+def test_an_unknown_launcher_is_refused_with_the_likeliest() -> None:
+    with pytest.raises(InputError) as caught:
+        get_launcher("torch-run")
+    assert "did you mean 'torchrun'?" in str(caught.value)
+    assert "openmpi" in str(caught.value)
+
+
+def test_capability_is_the_least_of_all() -> None:
+    assert capability(["openmpi", "slurm"]).freedom == Freedom.RANKS
+    both = capability(["openmpi", "torchrun", "openmpi"])
+    assert (both.freedom, both.launchers) == (Freedom.GPUS, ("openmpi", "torchrun"))
+    assert capability([]).freedom == Freedom.RANKS
+
+
+def test_torchrun_names_the_first_ranks_that_it_cannot_place(any_ranks: RankPlacement) -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        get_launcher("torchrun").write(LaunchRequest(any_ranks))
+    assert "ranks 3 (h6 GPU 0), 5 (h10 GPU 0), 7 (h1 GPU 1), 8 (h0 GPU 1) return to a host" in str(caught.value)
+
+
+def test_freedom_of_whole_hosts(placement_of: Callable[..., RankPlacement]) -> None:
+    plain = placement_of(["a", "b"], [("b", 0), ("b", 1), ("a", 0)])
+    check_expressible(plain, Freedom.HOSTS, "x")
+    swapped = placement_of(["a", "b"], [("b", 0), ("b", 1), ("a", 1)])
+    check_expressible(swapped, Freedom.GPUS, "x")
+    with pytest.raises(InfeasibleError, match=r"rank 2 \(a GPU 1\) are planned on other GPUs"):
+        check_expressible(swapped, Freedom.HOSTS, "x")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"master_port": 0}, "port 0"),
+        ({"columns": {"stage": [1]}}, "one value a rank"),
+        ({"columns": {"a,b": [0] * 9}}, "plain name"),
+    ],
+)
+def test_bad_requests(any_ranks: RankPlacement, values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        LaunchRequest(any_ranks, **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "message"),
+    [
+        ("openmpi", "run.sh", "--map-by seq", "--map-by node", "run.sh: mpirun runs without"),
+        ("openmpi", "rankfile", "rank 2=h10", "rank 2=h7", "rankfile:10: rank 2 is on another host"),
+        ("openmpi", "rankfile", "rank 10=h1 slot=0\n", "", "10 ranks, but 11"),
+        ("openmpi", "rankfile", "rank 0=h6 slot=0", "rank 0 h6", "not of the form"),
+        ("openmpi", "hosts.tsv", "h6\t0,1", "h6\t0", "hosts.tsv:3: not a row"),
+        ("torchrun", "run.sh", "static", "c10d", "sorts hosts by name"),
+        ("torchrun", "run.sh", "END_OF_HOSTS", "EOF", "table of hosts is missing"),
+        ("torchrun", "node-1-h10.sh", "--node-rank=1", "--node-rank=2", "node-1-h10.sh: node rank"),
+        ("torchrun", "node-1-h10.sh", "DEVICES=1,0", "DEVICES=0,1", "differ from those of run.sh"),
+        ("torchrun", "node-1-h10.sh", "--node-rank=1", "", "not a script"),
+        ("slurm", "run.sbatch", "--distribution=arbitrary", "--distribution=block", "sorts the nodes"),
+        ("slurm", "tasks.hosts", "h10", "h10*two", "is not HOST*COUNT"),
+        ("rankmap", "rankmap.json", '"h6"', '"h7"', "do not say the same"),
+    ],
+)  # fmt: skip
+def test_readers_refuse_what_would_not_be_obeyed(
+    name: str, file: str, old: str, new: str, message: str, whole_hosts: RankPlacement
+) -> None:
+    files = {key: made.text for key, made in get_launcher(name).write(LaunchRequest(whole_hosts)).items()}
+    assert old in files[file]
+    with pytest.raises(InputError) as caught:
+        get_launcher(name).read(files | {file: files[file].replace(old, new)})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("openmpi", "hosts.seq"), ("torchrun", "run.sh"), ("slurm", "tasks.hosts"), ("rankmap", "rankmap.csv")],
+)
+def test_a_missing_file_is_named(name: str, file: str) -> None:
+    with pytest.raises(InputError, match=f"{file} is missing"):
+        get_launcher(name).read({})
+
+
+def test_edited_order_files_are_read_as_the_launcher_reads_them(whole_hosts: RankPlacement) -> None:
+    files = {key: made.text for key, made in get_launcher("slurm").write(LaunchRequest(whole_hosts)).items()}
+    edited = files | {"tasks.hosts": "# edited\nh10*2,h6\nh6\nh2\n"}
+    order = get_launcher("slurm").read(edited)
+    assert [seat.host for seat in order] == ["h10", "h10", "h6", "h6", "h2"]
+    assert [seat.gpu for seat in order] == [None, None, None, None, 0]  # topoplan-env would refuse the first four

@@ -1,0 +1,125 @@
+"""The environment of a rank: GPU order, RDMA devices and where ranks meet; the same for every launcher.
+
+All ranks of a host see the same devices, in rank order, so that local rank i of any program finds its GPU as device i
+and NCCL can reach its neighbours' GPUs directly. TOPOPLAN_ONE_GPU=1 narrows this to the rank's own GPU as device 0.
+NCCL gets the whole list of the host's devices too: it picks the nearest for each GPU, and must see the same ones in
+every rank.
+"""
+
+from __future__ import annotations
+
+from topoplan.launchers.base import LaunchFile, LaunchRequest
+from topoplan.launchers.shell import comment, fill
+from topoplan.launchers.table import FILE_NAME, HostRow
+
+WRAPPER = "topoplan-env"
+# "=" makes NCCL match whole names; without it mlx5_1 also means mlx5_10 (NCCL user guide, NCCL_IB_HCA).
+_EXACT = "="
+
+# Row of the host table whose names fit this host best: `mine` is its number from 0 and its columns. A name is matched
+# as it is, else in lower case, else without its domain; "" makes awk compare text, as 010 and 10 are one number to it.
+FIND_ROW = """\
+    BEGIN { best = 9; node = -1; short = me; sub(/[.].*/, "", short) }
+    /^#/ { next }
+    {
+        node++
+        n = split($5, names, ",")
+        for (i = 1; i <= n; i++) {
+            name = names[i] ""
+            score = 9
+            if (name == tolower(short) "") score = 4
+            if (name == short "") score = 3
+            if (name == tolower(me) "") score = 2
+            if (name == me "") score = 1
+            if (score < best) { best = score; mine = node " " $0 }
+        }
+    }"""
+
+_WRAPPER = """\
+#!/bin/sh
+@HEADER_TEXT@set -eu
+rank=${@RANK_TEXT@:?topoplan-env: no rank, start me through @STARTER_TEXT@}
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+me=${TOPOPLAN_HOST:-$(uname -n)}
+line=$(awk -v me="$me" -v rank="$rank" '
+@FIND_TEXT@
+    {
+        n = split($2, ranks, ",")
+        for (i = 1; i <= n; i++) if (ranks[i] + 0 == rank + 0) {
+            split($3, gpus, ",")
+            planned = $1 " " (i - 1) " " n " " gpus[i] " " $3 " " $4
+        }
+    }
+    END { split(mine, cell); print planned, (mine == "" ? "?" : cell[2]) }
+' "$here/@TABLE_TEXT@")
+read -r host local size gpu gpus hcas actual <<EOF
+$line
+EOF
+if [ -z "$actual" ]; then
+    echo "topoplan-env: rank $rank is not in the plan of @RANKS_TEXT@ ranks" >&2
+    exit 6
+fi
+if [ "$actual" = "?" ]; then
+    if [ "$local" = 0 ]; then
+        echo "topoplan-env: rank $rank should be on $host; this host calls itself $me, which the plan does not know" >&2
+    fi
+elif [ "$actual" != "$host" ] && [ "${TOPOPLAN_CHECK:-on}" != off ]; then
+    echo "topoplan-env: rank $rank runs on $actual, the plan says $host: the launcher reordered ranks" >&2
+    echo "topoplan-env: start with @STARTER_TEXT@ as it was written, or set TOPOPLAN_CHECK=off" >&2
+    exit 6
+fi
+if [ "${TOPOPLAN_ONE_GPU:-0}" = 1 ]; then
+    gpus=$gpu
+fi
+export RANK="$rank" LOCAL_RANK="$local" LOCAL_WORLD_SIZE="$size" WORLD_SIZE=@RANKS@
+export MASTER_ADDR="${TOPOPLAN_MASTER_ADDR:-@MASTER_TEXT@}" MASTER_PORT="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}"
+export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES="$gpus"
+if [ "$hcas" != - ]; then
+    export NCCL_IB_HCA="${NCCL_IB_HCA:-@EXACT_TEXT@$hcas}"
+fi
+exec "$@"
+"""
+
+
+def wrapper(request: LaunchRequest, rows: list[HostRow], rank_variable: str, starter: str) -> LaunchFile:
+    """The script that every rank starts through: finds its line of the host table and sets its environment.
+
+    Parameters
+    ----------
+    rank_variable
+        Environment variable in which the launcher tells a process its rank.
+    starter
+        File that starts it, for messages.
+    """
+    header = comment(
+        [
+            f"{WRAPPER} PROGRAM [ARGS...]: run PROGRAM with the GPUs, NICs and rank of plan {request.label}.",
+            f"Used by {starter}, once a rank; {FILE_NAME} must lie beside it, on every host.",
+            f"It takes {rank_variable} for the rank and refuses to start on another host than planned, so nothing "
+            "reorders ranks silently; TOPOPLAN_CHECK=off lets it. TOPOPLAN_HOST overrides the host's name, "
+            "TOPOPLAN_ONE_GPU=1 shows a rank its own GPU alone, TOPOPLAN_MASTER_ADDR and TOPOPLAN_MASTER_PORT say "
+            "where ranks meet.",
+        ]
+    )
+    values: dict[str, str | int] = {
+        "HEADER_TEXT": header,
+        "FIND_TEXT": FIND_ROW,
+        "RANK_TEXT": rank_variable,
+        "STARTER_TEXT": starter,
+        "TABLE_TEXT": FILE_NAME,
+        "RANKS": request.placement.ranks,
+        "RANKS_TEXT": request.placement.ranks,
+        "MASTER_TEXT": rows[0].host,
+        "PORT_TEXT": request.master_port,
+        "EXACT_TEXT": _EXACT,
+    }
+    return LaunchFile(fill(_WRAPPER, values), executable=True)
+
+
+def exports(row: HostRow) -> str:
+    """Shell lines that set the environment of one host; names were checked by the request, so quotes suffice."""
+    gpus = ",".join(map(str, row.gpus))
+    lines = f"export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES={gpus}\n"
+    if row.hcas:
+        lines += f'export NCCL_IB_HCA="${{NCCL_IB_HCA:-{_EXACT}{",".join(row.hcas)}}}"\n'
+    return lines

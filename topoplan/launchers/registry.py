@@ -1,0 +1,44 @@
+"""The one list of launchers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from topoplan.errors import InputError
+from topoplan.launchers import openmpi, rankmap, slurm, torchrun
+from topoplan.launchers.base import Launcher
+from topoplan.model.capability import Capability, Freedom
+from topoplan.names import closest
+
+LAUNCHERS: dict[str, Launcher] = {
+    launcher.name: launcher
+    for launcher in (
+        openmpi.LAUNCHER,
+        torchrun.LAUNCHER,
+        slurm.LAUNCHER,
+        rankmap.LAUNCHER,
+    )
+}
+DEFAULT_LAUNCHERS = ("openmpi", "torchrun", "slurm", "rankmap")
+
+
+def get_launcher(name: str) -> Launcher:
+    """The launcher of that name.
+
+    Raises
+    ------
+    InputError
+        There is none; the hint names the likeliest.
+    """
+    if name not in LAUNCHERS:
+        known = f"known: {', '.join(LAUNCHERS)}"
+        near = closest(name, LAUNCHERS)
+        raise InputError(f"launcher {name[:80]!r} is not known", hint=f"{near} {known}" if near else known)
+    return LAUNCHERS[name]
+
+
+def capability(names: Iterable[str]) -> Capability:
+    """What all the named launchers can express together."""
+    launchers = [get_launcher(name) for name in dict.fromkeys(names)]
+    freedom = min((launcher.freedom for launcher in launchers), default=Freedom.RANKS)
+    return Capability(freedom, tuple(launcher.name for launcher in launchers))

@@ -1,0 +1,128 @@
+"""The host table: which ranks and GPUs each host has, as the scripts of all launchers look it up.
+
+One host a line, in rank order of the first rank: name, ranks, GPU of each of them, RDMA devices ("-" when unknown), and
+every name the host is known by. Commas inside a column, tabs between columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from topoplan.errors import InputError, Place
+from topoplan.launchers.base import Order, Seat
+from topoplan.launchers.match import HostNames
+from topoplan.launchers.shell import words
+from topoplan.model.fabric import HostType
+from topoplan.model.placement import RankPlacement
+
+FILE_NAME = "hosts.tsv"
+COLUMNS = ("host", "ranks", "gpus", "hcas", "names")
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """One host of a placement.
+
+    Parameters
+    ----------
+    ranks
+        Ascending: local rank i is `ranks[i]`.
+    gpus
+        GPU index of each of them.
+    hcas
+        Names of the NICs beside those GPUs; empty when the fabric does not know them all.
+    names
+        What the host may call itself.
+    """
+
+    host: str
+    ranks: tuple[int, ...]
+    gpus: tuple[int, ...]
+    hcas: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def host_rows(placement: RankPlacement) -> list[HostRow]:
+    """Rows of a placement, hosts in the order in which ranks first use them."""
+    fabric = placement.fabric
+    order = np.argsort(placement.host, kind="stable")
+    hosts, first = np.unique(placement.host[order], return_index=True)
+    bounds = [*first.tolist(), placement.ranks]
+    ranks, local = order.tolist(), placement.local[order].tolist()
+    names = HostNames(fabric).all_names()
+    nearest = [kind.nic_of_gpu for kind in fabric.host_types]
+    rows = {}
+    for i, h in enumerate(hosts.tolist()):
+        part = slice(bounds[i], bounds[i + 1])
+        gpus = tuple(local[part])
+        kind = fabric.hosts[h].type
+        hcas = _hcas(fabric.host_types[kind], gpus, nearest[kind])
+        rows[h] = HostRow(fabric.hosts[h].name, tuple(ranks[part]), gpus, hcas, names[h])
+    return [rows[h] for h in placement.host_order().tolist()]
+
+
+def _hcas(kind: HostType, gpus: tuple[int, ...], nearest: tuple[int, ...]) -> tuple[str, ...]:
+    """Devices that serve the GPUs: those closest to one of them, and the nearest one of each."""
+    used = set(gpus)
+    indices = {i for i, nic in enumerate(kind.nics) if nic.gpu in used} | {nearest[gpu] for gpu in used}
+    names = tuple(kind.nics[i].name for i in sorted(indices - {-1}))
+    return names if all(names) else ()
+
+
+def table_text(rows: list[HostRow]) -> str:
+    """The rows as lines, under a comment that names the columns."""
+    lines = ["# " + "\t".join(COLUMNS)]
+    for row in rows:
+        cells = (row.ranks, row.gpus, row.hcas or "-", row.names)
+        lines.append("\t".join([row.host, *(",".join(map(str, cell)) for cell in cells)]))
+    return "\n".join(lines) + "\n"
+
+
+def read_table(text: str, path: str = FILE_NAME) -> list[HostRow]:
+    """Rows back from `table_text`.
+
+    Raises
+    ------
+    InputError
+        A line that is not a row.
+    """
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        cells = words(line)
+        if not cells:
+            continue
+        try:
+            host, ranks, gpus, hcas, names = cells
+            row = HostRow(
+                host,
+                tuple(map(int, ranks.split(","))),
+                tuple(map(int, gpus.split(","))),
+                () if hcas == "-" else tuple(hcas.split(",")),
+                tuple(names.split(",")),
+            )
+        except ValueError:
+            row = None
+        if row is None or len(row.ranks) != len(row.gpus):
+            raise InputError(f"not a row of {', '.join(COLUMNS)}", place=Place(path, number))
+        rows.append(row)
+    return rows
+
+
+def seats_by_rank(rows: list[HostRow]) -> dict[int, Seat]:
+    """Rank -> seat as the table has it."""
+    return {rank: Seat(row.host, gpu) for row in rows for rank, gpu in zip(row.ranks, row.gpus, strict=True)}
+
+
+def with_gpus(hosts: list[str], table: str | None) -> Order:
+    """Seats of ranks that a launcher puts on `hosts`, with the GPU that the table gives a rank on that host.
+
+    Where table and launcher disagree about the host the GPU is unknown: the rank would refuse to start.
+    """
+    planned = seats_by_rank(read_table(table)) if table is not None else {}
+    seats = []
+    for rank, host in enumerate(hosts):
+        seat = planned.get(rank)
+        seats.append(seat if seat is not None and seat.host == host else Seat(host))
+    return tuple(seats)
