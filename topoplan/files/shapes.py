@@ -93,6 +93,12 @@ def _input_error(marked: Marked, details: list[ErrorDetails]) -> InputError:
     return InputError(text, place=_place(marked, first), hint=_context(first).get("hint", ""))
 
 
+def message_of(error: ValidationError) -> str:
+    """What is wrong with data that has no marks: the first value, and how many more."""
+    first, *others = error.errors(include_url=False)
+    return _message(first) + (f"\n  and {len(others)} more" if others else "")
+
+
 def _context(detail: ErrorDetails) -> dict[str, Any]:
     return detail.get("ctx", {})
 
