@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topoplan.errors import InputError
+from topoplan.files.fabric_text import format_fabric
+from topoplan.files.fabric_yaml import parse_fabric
 from topoplan.model.fabric import Fabric, HostType, Nic
 from topoplan.topologies import readers
 from topoplan.topologies.readers import ReadOptions
@@ -356,6 +358,9 @@ def test_random_cabling_is_read_or_refused(ibnet: Any, data: st.DataObject) -> N
     fabric = read(net.text())
     assert set(fabric.host_names) <= {f"h{n}" for n in range(hosts)}
     assert sum(link.count for link in fabric.links) == sum(a != b for a, b in trunks)
+    again = parse_fabric(format_fabric(fabric))
+    for name in ("hosts", "host_types", "groups", "tiers", "links", "assumed"):
+        assert getattr(again, name) == getattr(fabric, name)
     assert fabric.gpus == sum(len(fabric.host_types[h.type].nics) for h in fabric.hosts)
 
 
