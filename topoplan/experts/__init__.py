@@ -1,1 +1,6 @@
-"""Expert-map formats of serving engines, read and written; no algorithms."""
+"""Expert placements as files that serving engines load, and back; formats only, no algorithms."""
+
+from topoplan.experts.base import ExpertMapFormat, ExpertMapRequest
+from topoplan.experts.registry import DEFAULT_FORMATS, FORMATS, get_format
+
+__all__ = ["DEFAULT_FORMATS", "FORMATS", "ExpertMapFormat", "ExpertMapRequest", "get_format"]

@@ -1,0 +1,32 @@
+"""The one list of expert-map formats."""
+
+from __future__ import annotations
+
+from topoplan.errors import InputError
+from topoplan.experts import eplb, sglang
+from topoplan.experts.base import ExpertMapFormat
+from topoplan.names import closest
+
+FORMATS: dict[str, ExpertMapFormat] = {
+    form.name: form
+    for form in (
+        sglang.FORMAT,
+        eplb.FORMAT,
+    )
+}
+DEFAULT_FORMATS = ("sglang",)
+
+
+def get_format(name: str) -> ExpertMapFormat:
+    """The format of that name.
+
+    Raises
+    ------
+    InputError
+        There is none; the hint names the likeliest.
+    """
+    if name not in FORMATS:
+        known = f"known: {', '.join(FORMATS)}"
+        near = closest(name, FORMATS)
+        raise InputError(f"expert map {name[:80]!r} is not known", hint=f"{near} {known}" if near else known)
+    return FORMATS[name]
