@@ -1,4 +1,4 @@
-"""Refine a placement of blocks by annealed swaps."""
+"""Refine a placement of blocks by annealed swaps, of single blocks and of whole cliques."""
 
 from __future__ import annotations
 
@@ -6,20 +6,39 @@ import math
 import random
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from topoplan.model.fabric import IntArray
+from topoplan.solvers.ranks.blocks import Blocks
 from topoplan.solvers.ranks.problem import Progress, Watch
 from topoplan.solvers.ranks.steer import Steering
 
 START, END = 3e-5, 1e-7  # temperature as a share of the objective's starting value; assumed, tuned on d1k and m8k
 NEAR = 0.8  # share of proposals that bring a block beside one it talks to
+CLIQUES = 0.3  # share of proposals that swap whole cliques, where there are any
+LARGEST_CLIQUE = 64
 REPORT_EVERY = 500
 
 
-def anneal(
-    state: Steering, place: IntArray, size_class: IntArray, proposals: int, seed: int, watch: Watch
-) -> tuple[IntArray, float]:
-    """Swap blocks of equal size class between groups.
+def cliques(blocks: Blocks) -> list[list[int]]:
+    """Sets of blocks joined by edges of at least half the largest weight (expert groups), of one size above 1."""
+    if not len(blocks.bytes):
+        return []
+    heavy = blocks.bytes >= blocks.bytes.max() / 2
+    ends = (blocks.src[heavy], blocks.dst[heavy])
+    count, label = connected_components(coo_array((np.ones(heavy.sum()), ends), (blocks.count, blocks.count)), False)
+    size = np.bincount(label, minlength=count)
+    wanted = int(size.max())
+    if not 1 < wanted <= LARGEST_CLIQUE or (size[label[: blocks.used]] != wanted).any():
+        return []
+    order = np.argsort(label[: blocks.used], kind="stable")
+    result: list[list[int]] = order.reshape(-1, wanted).tolist()
+    return result
+
+
+class Annealer:
+    """State of a search: where each block is, and who is in each group.
 
     Parameters
     ----------
@@ -27,43 +46,79 @@ def anneal(
         [blocks] int64 host of each block at the start.
     size_class
         [blocks] int64; only blocks of one class may swap (their hosts have equally many usable GPUs).
-
-    Returns
-    -------
-    Host of each block in the best state met, and its objective relative to the start (1 is no gain).
     """
-    rng = random.Random(seed)  # noqa: S311 - a search, not a secret
-    host = place.tolist()
-    classes = size_class.tolist()
-    movable = [x for x in range(len(host)) if state.neighbours[x]]
-    by_group: dict[tuple[int, int], list[int]] = {}
-    for x in range(len(host)):
-        by_group.setdefault((state.group[x], classes[x]), []).append(x)
-    slot = {x: i for members in by_group.values() for i, x in enumerate(members)}
-    start = state.value
-    best, best_host, log_ratio = start, list(host), math.log(END / START)
-    for step in range(proposals if movable and len(by_group) > 1 else 0):
-        if step % REPORT_EVERY == 0 and not watch(Progress("refine", step / proposals, best / start, 0.0)):
-            break
-        x = movable[rng.randrange(len(movable))]
+
+    def __init__(self, state: Steering, place: IntArray, size_class: IntArray, seed: int) -> None:
+        self.state, self.rng = state, random.Random(seed)  # noqa: S311 - a search, not a secret
+        self.host: list[int] = place.tolist()
+        self.classes: list[int] = size_class.tolist()
+        self.members: dict[tuple[int, int], list[int]] = {}
+        self.slot: list[int] = []
+        for x in range(len(self.host)):
+            mine = self.members.setdefault((state.group[x], self.classes[x]), [])
+            self.slot.append(len(mine))
+            mine.append(x)
+        self.movable = [x for x in range(len(self.host)) if state.neighbours[x]]
+        self.cliques = [c for c in cliques(state.pricer.blocks) if len({self.classes[x] for x in c}) == 1]
+        self.clique_of = {x: i for i, clique in enumerate(self.cliques) for x in clique}
+
+    def search(self, proposals: int, watch: Watch) -> IntArray:
+        """Host of each block in the best state met."""
+        state, rng = self.state, self.rng
+        start = best = state.value
+        best_host, log_ratio = list(self.host), math.log(END / START)
+        for step in range(proposals if self.movable and len(self.members) > 1 else 0):
+            if step % REPORT_EVERY == 0 and not watch(Progress("refine", step / proposals, best, 0.0)):
+                break
+            pairs = self._propose()
+            if not pairs:
+                continue
+            delta = state.swap(pairs)
+            heat = start * START * math.exp(log_ratio * step / proposals)
+            if delta > 0 and rng.random() >= math.exp(-delta / heat):
+                state.swap(pairs)
+                continue
+            for x, y in pairs:
+                self._exchange(x, y)
+            if state.value < best - 1e-12:
+                best, best_host = state.value, list(self.host)
+        return np.array(best_host, np.int64)
+
+    def _propose(self) -> list[tuple[int, int]]:
+        if self.cliques and self.rng.random() < CLIQUES:
+            return self._swap_cliques()
+        state, rng = self.state, self.rng
+        x = self.movable[rng.randrange(len(self.movable))]
         if rng.random() < NEAR:
             beside = state.neighbours[x][rng.randrange(len(state.neighbours[x]))][0]
-            there = by_group.get((state.group[beside], classes[x]))
+            there = self.members.get((state.group[beside], self.classes[x]))
             y = there[rng.randrange(len(there))] if there else x
         else:
-            y = rng.randrange(len(host))
-        if classes[x] != classes[y] or state.group[x] == state.group[y]:
-            continue
-        delta = state.swap(x, y)
-        heat = start * START * math.exp(log_ratio * step / proposals)
-        if delta > 0 and rng.random() >= math.exp(-delta / heat):
-            state.swap(x, y)
-            continue
-        host[x], host[y] = host[y], host[x]
-        # swap() has already exchanged the groups: put each block into the other's list
-        gx, gy = by_group[state.group[y], classes[y]], by_group[state.group[x], classes[x]]
-        gx[slot[x]], gy[slot[y]] = y, x
-        slot[x], slot[y] = slot[y], slot[x]
-        if state.value < best - 1e-12:
-            best, best_host = state.value, list(host)
-    return np.array(best_host, dtype=place.dtype), best / start
+            y = rng.randrange(len(self.host))
+        return [] if self.classes[x] != self.classes[y] or state.group[x] == state.group[y] else [(x, y)]
+
+    def _swap_cliques(self) -> list[tuple[int, int]]:
+        """Swap a clique with one that lives beside a clique it talks to."""
+        state, rng = self.state, self.rng
+        mine = rng.randrange(len(self.cliques))
+        x = self.cliques[mine][rng.randrange(len(self.cliques[mine]))]
+        other = rng.randrange(len(self.cliques))
+        if rng.random() < NEAR:
+            outside = [z for z, *_ in state.neighbours[x] if self.clique_of.get(z, mine) != mine]
+            if outside:
+                beside = outside[rng.randrange(len(outside))]
+                there = self.members[state.group[beside], self.classes[x]]
+                other = self.clique_of.get(there[rng.randrange(len(there))], mine)
+        if other == mine:
+            return []
+        a, b = self.cliques[mine], self.cliques[other]
+        if self.classes[a[0]] != self.classes[b[0]]:
+            return []
+        return [(x, y) for x, y in zip(a, b, strict=True) if state.group[x] != state.group[y]]
+
+    def _exchange(self, x: int, y: int) -> None:
+        """Follow a swap that the state has made: hosts, and the member lists of the two groups."""
+        self.host[x], self.host[y] = self.host[y], self.host[x]
+        gx, gy = (self.members[self.state.group[z], self.classes[z]] for z in (y, x))
+        gx[self.slot[x]], gy[self.slot[y]] = y, x
+        self.slot[x], self.slot[y] = self.slot[y], self.slot[x]

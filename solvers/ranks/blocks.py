@@ -47,9 +47,13 @@ class AxisArcs:
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """Contracted job: arcs by axis, and all of them together with their bytes."""
+    """Contracted job: arcs by axis, and all of them together with their bytes.
+
+    Blocks from `used` to `count` are empty: spare hosts.
+    """
 
     count: int
+    used: int
     axes: tuple[AxisArcs, ...]
     src: IntArray
     dst: IntArray
@@ -85,4 +89,6 @@ def contract(fabric: Fabric, traffic: Traffic, block: IntArray, count: int) -> B
     keys = np.concatenate([k for k, _ in everything]) if everything else np.zeros(0, np.int64)
     sizes = np.concatenate([s for _, s in everything]) if everything else np.zeros(0)
     key, where = np.unique(keys, return_inverse=True)
-    return Blocks(count, tuple(axes), key // count, key % count, np.bincount(where, sizes, len(key)))
+    return Blocks(
+        count, int(block.max()) + 1, tuple(axes), key // count, key % count, np.bincount(where, sizes, len(key))
+    )

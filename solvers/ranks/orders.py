@@ -1,17 +1,21 @@
-"""Plain orders: of hosts (physical, by text, random, fullest groups first) and of ranks (permuted axes)."""
+"""Plain orders: of hosts (physical, by text, random, fullest groups first) and of ranks (tiles of the rank grid)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import islice
+from math import factorial, prod
 
 import numpy as np
 
 from topoplan.model.fabric import Fabric, IntArray
 from topoplan.names import natural_key
+from topoplan.solvers.ranks.blocks import Blocks
 from topoplan.solvers.ranks.problem import RankProblem
 
-MAX_DIGITS = 4  # 4! = 24 orders of the rank grid; training layouts have that many axes above a host
+MAX_AXES = 4  # training layouts have no more axes above a host
+MAX_TILINGS = 300  # tile shapes tried; more are thinned out evenly
+COMMON_STEPS = 12  # commonest steps between blocks that may be strides of the grid
 
 
 def usable_hosts(problem: RankProblem) -> IntArray:
@@ -108,28 +112,61 @@ def fill(problem: RankProblem, hosts: IntArray) -> IntArray:
     return np.asarray(ordered[: problem.traffic.ranks], np.int64)
 
 
-def block_orders(arcs_src: IntArray, arcs_dst: IntArray, blocks: int) -> Iterator[tuple[str, IntArray]]:
-    """Orders of blocks (ranks of one host) that permute the axes of the grid the traffic shows.
+def tilings(blocks: Blocks) -> Iterator[tuple[str, IntArray]]:
+    """Orders of blocks that cut the rank grid into tiles of every shape.
 
-    The strides by which most traffic steps from block to block are taken as the grid's strides; every order of its
-    digits is tried. Yields name and order [blocks]: order[i] is the block put at place i.
+    The strides by which most traffic steps from block to block are taken as the strides of the grid's axes. Each axis
+    is split into its prime factors, and every way of interleaving the factors (those of one axis in order) is an order
+    of the blocks: plain axis permutations are among them, and so are 2 x 2, 4 x 2 ... tiles. Yields name and order
+    [blocks]: order[i] is the block put at place i.
     """
-    strides = _grid_strides(np.abs(arcs_dst - arcs_src), blocks)
+    strides = _grid_strides(np.concatenate([np.abs(a.dst - a.src) for a in blocks.axes]), blocks.used)
     if len(strides) < 2:
         return
-    sizes = [b // a for a, b in zip(strides, [*strides[1:], blocks], strict=True)]
-    grid = np.arange(blocks).reshape(sizes[::-1])
-    for axes in permutations(range(len(sizes))):
-        if axes != tuple(range(len(sizes))):
-            yield "axes " + "-".join(map(str, axes)), grid.transpose(axes).ravel()
+    sizes = [b // a for a, b in zip(strides, [*strides[1:], blocks.used], strict=True)]
+    factors = [_prime_factors(size) for size in sizes]
+    labels = [axis for axis, parts in enumerate(factors) for _ in parts]
+    shape = [f for parts in factors for f in parts]  # fastest-varying first
+    grid = np.arange(blocks.used).reshape(shape[::-1])
+    for order in _interleavings([len(parts) for parts in factors]):
+        axes = [len(shape) - 1 - i for i in reversed(order)]
+        yield "tiles " + "".join(str(labels[i]) for i in order), grid.transpose(axes).ravel()
+
+
+def _interleavings(counts: list[int]) -> Iterator[list[int]]:
+    """Orders of the items of several lists that keep each list's own order, at most MAX_TILINGS, spread evenly."""
+    starts = np.cumsum([0, *counts[:-1]]).tolist()
+    total = factorial(sum(counts)) // prod(factorial(c) for c in counts)
+    stride = max(1, -(-total // MAX_TILINGS))
+
+    def walk(left: list[int], taken: list[int]) -> Iterator[list[int]]:
+        if not any(left):
+            yield taken
+            return
+        for i, count in enumerate(left):
+            if count:
+                rest = [c - (j == i) for j, c in enumerate(left)]
+                yield from walk(rest, [*taken, starts[i] + counts[i] - count])
+
+    yield from islice(walk(list(counts), []), 0, None, stride)
+
+
+def _prime_factors(n: int) -> list[int]:
+    factors, p = [], 2
+    while n > 1:
+        while n % p == 0:
+            factors.append(p)
+            n //= p
+        p += 1 if p * p <= n else max(n - p, 1)
+    return factors
 
 
 def _grid_strides(steps: IntArray, blocks: int) -> list[int]:
     """Chain of strides 1 | s1 | s2 ... | blocks among the commonest steps between blocks."""
     values, count = np.unique(steps[steps > 0], return_counts=True)
-    common = values[np.argsort(-count, kind="stable")][:12]
+    common = values[np.argsort(-count, kind="stable")][:COMMON_STEPS]
     chain = [1]
     for stride in sorted(int(v) for v in common if v > 1):
         if stride % chain[-1] == 0 and blocks % stride == 0 and stride < blocks:
             chain.append(stride)
-    return chain[:1] + chain[1:][-(MAX_DIGITS - 1) :]
+    return chain[:1] + chain[1:][-(MAX_AXES - 1) :]

@@ -9,14 +9,15 @@ import numpy as np
 from topoplan.cost.price import floors, predict
 from topoplan.model.fabric import IntArray
 from topoplan.model.plan import Prediction
-from topoplan.solvers.ranks.anneal import anneal
+from topoplan.solvers.ranks.anneal import Annealer
 from topoplan.solvers.ranks.blocks import Blocks, contract
 from topoplan.solvers.ranks.bound import certificate, exposed_bound_ms, hop_bytes_bound, largest_groups
-from topoplan.solvers.ranks.orders import baseline_orders, block_orders, fill, one_component, selections, usable_hosts
+from topoplan.solvers.ranks.orders import baseline_orders, fill, one_component, selections, tilings, usable_hosts
+from topoplan.solvers.ranks.pricer import Pricer
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
 from topoplan.solvers.ranks.steer import Steering
 
-SAME = 1e-3  # plans within 0.1 % of the objective are told apart by the other objectives
+TILINGS_KEPT = 3  # tile shapes priced in full, rail by rail
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,8 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
         When the problem is built: too few usable GPUs.
     """
     params = params or RankParams()
-    baselines = _baselines(problem)
-    best = min(baselines, key=lambda c: _key(problem, c.prediction))
+    plain = _baselines(problem)
+    best = min(plain, key=lambda c: _key(problem, c.prediction))
     for candidate in _plain(problem, watch):
         best = _better(problem, best, candidate)
     refined = _refine(problem, best, params, watch)
@@ -46,10 +47,15 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
     return RankSolution(
         best.gpu,
         best.prediction,
-        {c.method: c.prediction for c in baselines},
+        {c.method: c.prediction for c in plain},
         certificate(_values(best.prediction), _bounds(problem, best)),
         best.method,
     )
+
+
+def baselines(problem: RankProblem) -> dict[str, Prediction]:
+    """Prices of the plain orders: linear, strings, random."""
+    return {c.method: c.prediction for c in _baselines(problem)}
 
 
 def _candidate(problem: RankProblem, method: str, gpu: IntArray) -> _Candidate:
@@ -77,22 +83,43 @@ def _baselines(problem: RankProblem) -> list[_Candidate]:
 
 
 def _plain(problem: RankProblem, watch: Watch) -> list[_Candidate]:
-    """Every selection of hosts in its plain order, and the best of them with the axes of the rank grid permuted."""
+    """Every selection of hosts in its plain order, and the best of them tiled by the shapes that price best."""
     found = [_candidate(problem, name, fill(problem, hosts)) for name, hosts in selections(problem)]
     best = min(found, key=lambda c: _key(problem, c.prediction))
-    block, hosts = _blocks_of(problem, best.gpu)
-    sizes = np.bincount(block)
-    if len(np.unique(sizes)) > 1:
+    if not _steerable(problem):
         return found
-    arcs = contract(problem.fabric, problem.traffic, block, len(hosts))
-    gpus = best.gpu.reshape(len(hosts), -1)
-    for name, order in block_orders(arcs.src, arcs.dst, len(hosts)):
-        if not watch(Progress("plain orders", 0.0, best.prediction.exposed_ms, 0.0)):
+    blocks, place = _contracted(problem, best.gpu)
+    if not blocks.axes or len(np.unique(problem.free[place[: blocks.used]])) > 1:
+        return found
+    pricer = _pricer(problem, blocks, best.gpu)
+    group = problem.fabric.host_group[place]
+    priced = []
+    for i, (name, order) in enumerate(tilings(blocks)):
+        if i % 10 == 0 and not watch(Progress("tile shapes", 0.0, best.prediction.exposed_ms, 0.0)):
             break
-        moved = np.empty_like(gpus)
-        moved[order] = gpus
-        found.append(_candidate(problem, f"{best.method}, {name}", moved.ravel()))
+        state = group.copy()
+        state[order] = group[: blocks.used]
+        priced.append((_steered(problem, pricer.parts(state)), name, order))
+    for _, name, order in sorted(priced, key=lambda item: item[0])[:TILINGS_KEPT]:
+        moved = place.copy()
+        moved[order] = place[: blocks.used]
+        found.append(_candidate(problem, f"{best.method}, {name}", _follow(problem, best.gpu, place, moved)))
     return found
+
+
+def _steerable(problem: RankProblem) -> bool:
+    """Whether blocks may be priced by their groups: NIC loads depend on the place where islands are wider than hosts."""
+    return bool(problem.fabric.groups) and not problem.fabric.islands
+
+
+def _pricer(problem: RankProblem, blocks: Blocks, gpu: IntArray) -> Pricer:
+    floor = floors(problem.fabric, problem.traffic, gpu)
+    return Pricer(problem.fabric, blocks, floor, problem.traffic.exposure)
+
+
+def _steered(problem: RankProblem, parts: tuple[float, float, float]) -> tuple[float, ...]:
+    named = dict(zip(("exposed_ms", "busiest_uplink", "hop_bytes"), parts, strict=True))
+    return (named.pop(problem.objective), *named.values())
 
 
 def _blocks_of(problem: RankProblem, gpu: IntArray) -> tuple[IntArray, IntArray]:
@@ -113,18 +140,15 @@ def _contracted(problem: RankProblem, gpu: IntArray) -> tuple[Blocks, IntArray]:
 
 
 def _refine(problem: RankProblem, start: _Candidate, params: RankParams, watch: Watch) -> _Candidate | None:
-    fabric, traffic = problem.fabric, problem.traffic
-    if fabric.islands or not fabric.groups:
-        return None  # NIC loads depend on the place of a block where islands are wider than hosts
+    if not _steerable(problem):
+        return None
     blocks, place = _contracted(problem, start.gpu)
     if not blocks.axes:
         return None
-    floor = floors(fabric, traffic, start.gpu)
-    state = Steering(fabric, blocks, place, floor, traffic.exposure, problem.objective)
-    kind = fabric.host_type[place] * (int(fabric.host_gpus.max()) + 1) + problem.free[place]
-    moved, _ = anneal(state, place, kind, params.proposals, params.seed, watch)
-    gpu = _follow(problem, start.gpu, place, moved)
-    return _candidate(problem, f"{start.method}, refined", gpu)
+    state = Steering(_pricer(problem, blocks, start.gpu), place, problem.objective)
+    kind = problem.fabric.host_type[place] * (int(problem.fabric.host_gpus.max()) + 1) + problem.free[place]
+    moved = Annealer(state, place, kind, params.seed).search(params.proposals, watch)
+    return _candidate(problem, f"{start.method}, refined", _follow(problem, start.gpu, place, moved))
 
 
 def _follow(problem: RankProblem, gpu: IntArray, place: IntArray, moved: IntArray) -> IntArray:

@@ -83,17 +83,19 @@ def link_distribution(flows: HashedFlows) -> FloatArray:
     return np.asarray(np.clip(np.cumsum(np.clip(density, 0, None), axis=1), 0, 1))
 
 
-def expected_slowest(flows: HashedFlows, at_least_s: float) -> float:
+def expected_slowest(flows: HashedFlows, at_least_s: float, repeat: FloatArray | None = None) -> float:
     """Expected time (s) of the slowest link of all uplinks, or `at_least_s` where other links are slower.
 
-    Uplinks with equal counts, links and bandwidth are evaluated once.
+    Uplinks with equal counts, links and bandwidth are evaluated once; `repeat` [uplinks] float64 says how many alike
+    each row stands for.
     """
     live = np.flatnonzero((flows.count.sum(1) > 0) | (flows.fluid_bytes > 0))
     if not len(live):
         return at_least_s
     spread = np.round(flows.fluid_bytes / np.maximum(flows.links, 1) / flows.step_bytes, 3)
     key = np.column_stack([flows.count, flows.links, flows.bandwidth, spread])[live]
-    key, times = np.unique(key, axis=0, return_counts=True)
+    key, index = np.unique(key, axis=0, return_inverse=True)
+    times = np.bincount(index, None if repeat is None else repeat[live], len(key))
     classes = len(flows.steps)
     if (key[:, classes] <= 0).any():
         return float("inf")  # bytes on an uplink that has no links
