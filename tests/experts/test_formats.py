@@ -24,6 +24,13 @@ def placements(draw: st.DrawFn) -> ExpertPlacement:
     return ExpertPlacement(gpus, np.array(rows), experts)
 
 
+def content(name: str, placement: ExpertPlacement, moe_layers: tuple[int, ...] = (), model_layers: int = 0) -> bytes:
+    form = get_format(name)
+    files = form.write(placement, moe_layers=moe_layers, model_layers=model_layers)
+    assert list(files) == [form.file_name]
+    return files[form.file_name]
+
+
 @pytest.mark.parametrize("name", list(FORMATS))
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
@@ -31,25 +38,24 @@ def test_round_trip(name: str, data: st.DataObject) -> None:
     placement = data.draw(placements())
     count = placement.layers + data.draw(st.integers(0, 4))
     layers = tuple(sorted(data.draw(st.permutations(range(count)))[: placement.layers]))
-    request = ExpertMapRequest(placement, layers, count)
-    written = FORMATS[name].write(request)
-    assert written == FORMATS[name].write(request)
+    written = content(name, placement, layers, count)
+    assert written == content(name, placement, layers, count)
     assert np.array_equal(FORMATS[name].read(written, layers), placement.physical_to_logical_map)
 
 
 def test_sglang_lists_dense_layers_too() -> None:
     placement = ExpertPlacement(2, np.array([[2, 0, 1, 2], [0, 1, 2, 0]]), 3)
-    request = ExpertMapRequest(placement, (1, 3), 5)
-    content = json.loads(get_format("sglang").write(request))
+    written = content("sglang", placement, (1, 3), 5)
     trivial = [0, 1, 2, 0]
-    assert content == {"physical_to_logical_map": [trivial, [2, 0, 1, 2], trivial, [0, 1, 2, 0], trivial]}
-    assert get_format("sglang").usage(request).endswith("--ep-num-redundant-experts 1 --ep-size 2")
-    assert get_format("sglang").read(get_format("sglang").write(request)).shape == (5, 4)
+    assert json.loads(written) == {"physical_to_logical_map": [trivial, [2, 0, 1, 2], trivial, [0, 1, 2, 0], trivial]}
+    assert get_format("sglang").read(written).shape == (5, 4)
+    usage = get_format("sglang").usage(ExpertMapRequest(placement))
+    assert usage == "--init-expert-location sglang.json --ep-num-redundant-experts 1 --ep-size 2"
 
 
 def test_eplb_arrays() -> None:
     placement = ExpertPlacement(2, np.array([[2, 0, 1, 2], [0, 1, 2, 0]]), 3)
-    with np.load(io.BytesIO(get_format("eplb").write(ExpertMapRequest(placement)))) as file:
+    with np.load(io.BytesIO(content("eplb", placement))) as file:
         assert file["phy2log"].tolist() == placement.physical_to_logical_map.tolist()
         assert file["log2phy"].tolist() == [[[1, -1], [2, -1], [0, 3]], [[0, 3], [1, -1], [2, -1]]]
         assert file["logcnt"].tolist() == [[1, 1, 2], [2, 1, 1]]
@@ -73,7 +79,7 @@ def test_uneven_slots_are_refused() -> None:
     for placement in (uneven, left_out):
         for form in FORMATS.values():
             with pytest.raises(InfeasibleError, match="slots"):
-                form.write(ExpertMapRequest(placement))
+                form.write(placement)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,7 @@ def test_uneven_slots_are_refused() -> None:
 def test_bad_requests(layers: tuple[int, ...], count: int, message: str) -> None:
     placement = ExpertPlacement(2, np.array([[0, 1], [1, 0]]), 2)
     with pytest.raises(InputError, match=message):
-        ExpertMapRequest(placement, layers, count)
+        content("sglang", placement, layers, count)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +123,7 @@ def test_broken_sglang_files(data: bytes, message: str) -> None:
 
 
 def test_sglang_file_without_a_wanted_layer() -> None:
-    data = get_format("sglang").write(ExpertMapRequest(ExpertPlacement(1, np.array([[0, 1]]), 2)))
+    data = content("sglang", ExpertPlacement(1, np.array([[0, 1]]), 2))
     with pytest.raises(InputError, match="layer 3 is missing"):
         get_format("sglang").read(data, (3,))
 

@@ -169,3 +169,14 @@ def test_slurm_finds_its_folder(any_ranks: RankPlacement, write_all: Write, tmp_
     lost = run(["sh", str(spooled), "a b"], PATH=path)
     assert lost.returncode == 2
     assert "TOPOPLAN_LAUNCH_DIR" in lost.stderr
+
+
+@pytest.mark.parametrize(("seats", "assumed"), [([("a", 0), ("a", 1), ("b", 0)], "0"), ([("a", 0), ("b", 0)], "1")])
+def test_torchrun_must_not_assume_equal_hosts(
+    seats: list[tuple[str, int]], assumed: str, placement_of: Place, write_all: Write
+) -> None:
+    folder = write_all(get_launcher("torchrun").write(LaunchRequest(placement_of(["a", "b"], seats))))
+    fake = program(folder, "torchrun", 'echo "$TORCH_ELASTIC_WORKER_IDENTICAL"\n')
+    for name in ("run.sh", "node-1-b.sh"):
+        result = run([str(folder / name)], TORCHRUN=fake, TOPOPLAN_HOST="b", TORCH_ELASTIC_WORKER_IDENTICAL="1")
+        assert result.stdout == f"{assumed}\n"

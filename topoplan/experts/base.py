@@ -63,7 +63,7 @@ class ExpertMapFormat:
     Parameters
     ----------
     file_name
-        What the file is called unless somebody says otherwise.
+        What the file is called.
     usage
         How an engine is told to use the file, for a request.
     writer, reader
@@ -77,15 +77,26 @@ class ExpertMapFormat:
     writer: Writer
     reader: Reader
 
-    def write(self, request: ExpertMapRequest) -> bytes:
-        """Content of the file, the same bytes for the same request.
+    def write(
+        self, placement: ExpertPlacement, *, moe_layers: tuple[int, ...] = (), model_layers: int = 0
+    ) -> dict[str, bytes]:
+        """Content of each file by name, the same bytes for the same placement.
+
+        Parameters
+        ----------
+        moe_layers
+            Model layer of each row of the placement, ascending; empty when rows are the model's layers from 0.
+        model_layers
+            Layers of the model, dense ones too; 0 for none after the last row's.
 
         Raises
         ------
         InfeasibleError
             The format cannot say what the placement says.
+        InputError
+            The layers do not fit the placement.
         """
-        return self.writer(request)
+        return {self.file_name: self.writer(ExpertMapRequest(placement, moe_layers, model_layers))}
 
     def read(self, data: bytes, moe_layers: tuple[int, ...] = ()) -> IntArray:
         """[layers, slots] int64 expert in each slot.

@@ -18,8 +18,12 @@ from topoplan.model.capability import Freedom
 
 RUN = "run.sh"
 _END = "END_OF_HOSTS"
+_UNEVEN = """\
+# Hosts have different numbers of ranks; set to 1 this would make torchrun assume that they do not.
+export TORCH_ELASTIC_WORKER_IDENTICAL=0
+"""
 _TORCHRUN = """\
-exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
+@UNEVEN_TEXT@exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
     --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-@MASTER_TEXT@}" \\
     --master-port="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}" "$@"
 """
@@ -73,6 +77,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
         "PORT_TEXT": request.master_port,
         "FIND_TEXT": FIND_ROW,
         "END_TEXT": _END,
+        "UNEVEN_TEXT": _UNEVEN if len({len(row.ranks) for row in rows}) > 1 else "",
     }
     header = comment(
         [

@@ -50,6 +50,8 @@ export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES="$gpus"
 if [ "$hcas" != - ]; then
     export NCCL_IB_HCA="${NCCL_IB_HCA:-=$hcas}"
 fi
+# Hosts have different numbers of ranks; set to 1 this would make torchrun assume that they do not.
+export TORCH_ELASTIC_WORKER_IDENTICAL=0
 exec "${TORCHRUN:-torchrun}" --nnodes=6 --node-rank="$node" --nproc-per-node="$processes" \
     --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-h6}" \
     --master-port="${TOPOPLAN_MASTER_PORT:-29500}" "$@"
