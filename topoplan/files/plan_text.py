@@ -39,10 +39,10 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "warnings": list(plan.warnings),
     }
     if plan.prediction is not None:
-        record["prediction"] = _prediction(plan.prediction)
+        record["prediction"] = prediction_record(plan.prediction)
     if plan.baselines is not None:
         record["baselines"] = [
-            {"name": name, "prediction": _prediction(prediction)} for name, prediction in plan.baselines.items()
+            {"name": name, "prediction": prediction_record(prediction)} for name, prediction in plan.baselines.items()
         ]
     if plan.certificate is not None:
         record["certificate"] = {name: _bound(bound) for name, bound in plan.certificate.items()}
@@ -60,7 +60,8 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     return record
 
 
-def _prediction(prediction: Prediction) -> dict[str, Any]:
+def prediction_record(prediction: Prediction) -> dict[str, Any]:
+    """A price as plan.json writes it."""
     return {
         "exposed_ms": _float(prediction.exposed_ms),
         "axes": {axis: _float(ms) for axis, ms in prediction.axes.items()},

@@ -1,0 +1,5 @@
+"""``python -m topoplan``."""
+
+from topoplan.cli import main
+
+main()

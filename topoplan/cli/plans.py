@@ -1,0 +1,40 @@
+"""Show plans, on the terminal and as a report."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from topoplan.cli import render
+
+if TYPE_CHECKING:
+    from topoplan.model.job import Job
+    from topoplan.model.plan import Plan
+
+
+def show_plan(plan: Plan, output: str) -> None:
+    """Print a plan: its comparison table and what it means, or plan.json itself as JSON or YAML."""
+    if output != "table":
+        from topoplan.files.plan_json import format_plan  # noqa: PLC0415 - help stays quick
+
+        render.document(json.loads(format_plan(plan)), output)
+        return
+    from topoplan.reports.tables import columns, comparison_rows, summary_lines  # noqa: PLC0415
+
+    if plan.prediction is not None:
+        rows = [[row.name, *row.texts] for row in comparison_rows(plan)]
+        render.table(f"{plan.job} on {plan.fabric_name}, one step", ["", *columns(plan)], rows)
+        click.echo()
+    for line in summary_lines(plan):
+        click.echo(line)
+
+
+def report_html(plan: Plan, job: Job | None, command: str) -> str:
+    """The report of a plan."""
+    from topoplan.planning.solve import job_traffic  # noqa: PLC0415
+    from topoplan.reports.html import ReportInput, render_html  # noqa: PLC0415
+
+    traffic = job_traffic(job, plan.placement.fabric) if job is not None and plan.placement is not None else None
+    return render_html(ReportInput(plan=plan, traffic=traffic, command=command))

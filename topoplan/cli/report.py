@@ -1,0 +1,30 @@
+"""``topoplan report``."""
+
+from __future__ import annotations
+
+import click
+
+from topoplan.cli import render
+
+
+@click.command("report", epilog="\b\nExample:\n  topoplan report plan")
+@click.argument("plan", metavar="PLAN")
+@click.option("--out", metavar="FILE", help="Where to write it; PLAN/report.html otherwise, - for stdout.")
+def command(plan: str, out: str | None) -> None:
+    """Write the HTML report of PLAN: self-contained, without scripts, readable offline."""
+    import json  # noqa: PLC0415 - help stays quick
+
+    from topoplan.cli.plans import report_html  # noqa: PLC0415
+    from topoplan.files.atomic import write_file  # noqa: PLC0415
+    from topoplan.planning.folder import open_plan  # noqa: PLC0415
+
+    opened = open_plan(plan)
+    run = opened.path / "run.json"
+    made_by = json.loads(run.read_text()).get("command", "") if run.is_file() else ""
+    text = report_html(opened.plan, opened.job, str(made_by))
+    if out == "-":
+        click.echo(text)
+        return
+    target = out or str(opened.path / "report.html")
+    write_file(target, text)
+    render.note(f"wrote {target}")

@@ -1,0 +1,52 @@
+"""``topoplan score``."""
+
+from __future__ import annotations
+
+import click
+
+from topoplan.cli import options, render
+
+EPILOG = """\b
+Examples:
+  topoplan score job.yaml --topology fabric.yaml --observed ranks.txt
+  mpirun sh -c 'echo $OMPI_COMM_WORLD_RANK $(hostname)' > ranks.txt
+
+FILE has a line a rank, `RANK HOST [GPU]`, or is a CSV with a header, rankmap.json, or the
+output of a probe."""
+
+
+@click.command("score", epilog=EPILOG)
+@click.argument("job", metavar="JOB")
+@options.topology
+@click.option("--observed", required=True, metavar="FILE", help="The order to price; - for stdin.")
+@options.output
+def command(
+    job: str, topology: str, host_type: str | None, format_name: str | None, observed: str, output: str
+) -> None:
+    """Price an order of ranks as it is, beside the plain orders of the same fabric."""
+    from topoplan.files.inputs import read_source  # noqa: PLC0415 - help stays quick
+    from topoplan.files.plan_text import prediction_record  # noqa: PLC0415
+    from topoplan.launchers import parse_observed, place_observed  # noqa: PLC0415
+    from topoplan.planning.inputs import open_fabric, open_job  # noqa: PLC0415
+    from topoplan.planning.score import score  # noqa: PLC0415
+
+    read = open_job(job)
+    fabric = open_fabric(topology, host_type=host_type, format=format_name).fabric
+    source = read_source(observed, limit=2**30)
+    placement = place_observed(fabric, parse_observed(source.text, source.shown))
+    result = score(read.job, fabric, placement)
+    prices = {"observed": result.observed, **result.baselines}
+    if output != "table":
+        render.document({name: prediction_record(price) for name, price in prices.items()}, output)
+        return
+    axes = list(result.observed.axes)
+    rows = [
+        [name, f"{p.exposed_ms:,.2f}", *(f"{p.axes[a]:,.2f}" for a in axes), f"{p.ideal_ms:,.2f}",
+         f"{p.busiest_uplink_ms:,.2f}", f"{p.hop_bytes / 1e12:,.2f}"]
+        for name, p in prices.items()
+    ]  # fmt: skip
+    render.table(
+        f"{read.job.name} on {fabric.name}, one step",
+        ["order", "exposed ms", *(f"{a} ms" for a in axes), "ideal ms", "uplink ms", "TB x hops"],
+        rows,
+    )

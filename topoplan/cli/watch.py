@@ -1,0 +1,64 @@
+"""Watch a solver: progress on a terminal's stderr, --time-limit, and Ctrl-C that keeps the best so far."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class SearchWatch:
+    """Callable that a solver asks whether to go on; a context manager around the search.
+
+    The first Ctrl-C ends the search and keeps the best plan so far, the second ends the program.
+
+    Parameters
+    ----------
+    time_limit_s
+        Wall-clock limit, None for the deterministic budget alone.
+    """
+
+    def __init__(self, time_limit_s: float | None = None) -> None:
+        self.limit, self.stopped, self.reason = time_limit_s, False, ""
+        self._start = time.monotonic()
+        self._status: Any = None
+        self._old: Any = None
+
+    def __enter__(self) -> SearchWatch:
+        try:
+            self._old = signal.signal(signal.SIGINT, self._interrupt)
+        except ValueError:  # not in the main thread: whoever is there handles signals
+            self._old = None
+        if sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415 - only on a terminal
+
+            self._status = Console(stderr=True).status("planning")
+            self._status.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._status is not None:
+            self._status.stop()
+        if self._old is not None:
+            signal.signal(signal.SIGINT, self._old)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.stopped, self.reason = True, "interrupt"
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the watch was made."""
+        return time.monotonic() - self._start
+
+    def __call__(self, progress: Any) -> bool:
+        """Show the state of the search; False ends it."""
+        if self.limit is not None and self.elapsed_s > self.limit and not self.stopped:
+            self.stopped, self.reason = True, "time limit"
+        if self._status is not None:
+            gap = f", bound {progress.lower_bound:,.6g}" if progress.lower_bound > 0 else ""
+            self._status.update(f"{progress.phase} {progress.done:4.0%}  best {progress.value:,.6g}{gap}")
+        return not self.stopped

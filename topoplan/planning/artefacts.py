@@ -1,0 +1,98 @@
+"""The files of a plan folder, as text and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from topoplan.errors import InputError
+from topoplan.experts import ExpertMapRequest, get_format
+from topoplan.files.arrays import load_bytes, traffic_bytes
+from topoplan.files.fabric_text import format_fabric
+from topoplan.files.job_text import format_job
+from topoplan.files.plan_json import format_plan
+from topoplan.launchers import LaunchFile, LaunchRequest, get_launcher
+from topoplan.model.job import Job, dense_groups
+from topoplan.model.plan import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Artefacts:
+    """Content by path relative to the plan folder, and which paths are programs."""
+
+    files: dict[str, str | bytes] = field(default_factory=dict)
+    executable: set[str] = field(default_factory=set)
+
+    def add(self, folder: str, made: Mapping[str, LaunchFile]) -> None:
+        """Put a launcher's files into a folder ("" for the top)."""
+        for name, file in made.items():
+            path = f"{folder}/{name}" if folder else name
+            self.files[path] = file.text
+            if file.executable:
+                self.executable.add(path)
+
+
+def plan_artefacts(
+    plan: Plan, job: Job | None, launchers: Iterable[str] = (), formats: Iterable[str] = ()
+) -> Artefacts:
+    """Everything of a plan folder that depends on its inputs alone; run.json and the report come from the caller.
+
+    Parameters
+    ----------
+    launchers, formats
+        Launchers to write files for, and formats of expert maps.
+
+    Raises
+    ------
+    InputError
+        No such launcher or format.
+    InfeasibleError
+        A launcher cannot make this placement.
+    """
+    result = Artefacts()
+    result.files["plan.json"] = format_plan(plan)
+    if plan.placement is not None:
+        result.files["inputs/fabric.yaml"] = format_fabric(plan.placement.fabric)
+        for launcher in launchers:
+            result.add(f"launch/{launcher}", launch_files(plan, launcher, job))
+    if job is not None:
+        result.files.update(_job_inputs(job))
+    if plan.experts is not None:
+        result.files.update({f"experts/{name}": content for name, content in expert_files(plan, job, formats).items()})
+    return result
+
+
+def _job_inputs(job: Job) -> dict[str, str | bytes]:
+    files: dict[str, str | bytes] = {"inputs/job.yaml": format_job(job)}
+    if job.traffic is not None:
+        files["inputs/traffic.npz"] = traffic_bytes(job.traffic)
+    if job.experts is not None and job.experts.load is not None:
+        files["inputs/load.npy"] = load_bytes(job.experts.load)
+    return files
+
+
+def launch_files(plan: Plan, launcher: str, job: Job | None) -> dict[str, LaunchFile]:
+    """Files of one launcher for a plan, by name."""
+    if plan.placement is None:
+        raise InputError("this plan places experts only: there are no ranks to launch")
+    columns = {"stage": stage_of_rank(job)} if job is not None and job.parallel is not None else {}
+    return get_launcher(launcher).write(LaunchRequest(plan.placement, plan_name=plan.job, columns=columns))
+
+
+def stage_of_rank(job: Job) -> list[int]:
+    """Pipeline rank of each rank of a job with `parallel`."""
+    stage = np.zeros(job.ranks, np.int64)
+    for column, ranks in enumerate(dense_groups(job, "pp").T):
+        stage[ranks] = column
+    return [int(s) for s in stage]
+
+
+def expert_files(plan: Plan, job: Job | None, formats: Iterable[str]) -> dict[str, str | bytes]:
+    """Expert maps of a plan by file name; several formats may be asked for."""
+    assert plan.experts is not None
+    layers = job.experts.moe_layers if job is not None and job.experts is not None else ()
+    total = job.model.layers if job is not None and job.model is not None else 0
+    request = ExpertMapRequest(plan.experts, layers, total)
+    return {entry.file_name: entry.write(request) for entry in map(get_format, dict.fromkeys(formats))}

@@ -1,0 +1,176 @@
+"""From a job and a fabric to a plan: stages, traffic, ranks, experts, and the words around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from topoplan.errors import InputError
+from topoplan.model.capability import Capability
+from topoplan.model.demand import traffic_of
+from topoplan.model.experts import ExpertPlacement
+from topoplan.model.fabric import BoolArray, Fabric
+from topoplan.model.job import Job, expert_groups
+from topoplan.model.placement import RankPlacement
+from topoplan.model.plan import InputFile, Plan, Prediction, Stages
+from topoplan.model.traffic import Traffic
+from topoplan.names import closest
+from topoplan.solvers.ranks import RankParams, RankProblem, RankSolution, Watch, keep_going, solve_ranks
+from topoplan.solvers.stages import layer_costs, split_layers
+
+NOTHING = 0.005  # exposed time that differs by less than this share is called the same
+
+
+@dataclass(frozen=True, eq=False)
+class SolveOptions:
+    """What a user may ask of `solve` beyond job and fabric.
+
+    Parameters
+    ----------
+    hosts
+        Names (or aliases) of the hosts of an allocation; None for the whole fabric.
+    capability
+        What the launchers can express together.
+    inputs
+        Files the plan is made from, by kind.
+    """
+
+    hosts: tuple[str, ...] | None = None
+    objective: str = "exposed_ms"
+    params: RankParams = field(default_factory=RankParams)
+    capability: Capability = field(default_factory=Capability)
+    inputs: Mapping[str, InputFile] = field(default_factory=dict)
+
+
+def solve(job: Job, fabric: Fabric, options: SolveOptions | None = None, watch: Watch = keep_going) -> Plan:
+    """Plan a job on a fabric.
+
+    Raises
+    ------
+    InputError
+        The job is incomplete, or an allocated host is unknown.
+    InfeasibleError
+        Too few usable GPUs, or fewer layers than stages.
+    """
+    options = options or SolveOptions()
+    allowed = allowed_hosts(fabric, options.hosts)
+    stages = stages_of(job)
+    traffic = job_traffic(job, fabric, allowed)
+    problem = RankProblem(fabric, traffic, options.capability, allowed, options.objective)
+    solution = solve_ranks(problem, options.params, watch)
+    return Plan(
+        job=job.name,
+        fabric_name=fabric.name,
+        inputs=options.inputs,
+        seed=options.params.seed,
+        objective=options.objective,
+        placement=RankPlacement(fabric, solution.gpu),
+        experts=_experts(job),
+        ep_rank_to_rank=expert_groups(job, "ep") if _has_experts(job) else None,
+        stages=stages,
+        prediction=solution.prediction,
+        baselines=solution.baselines,
+        certificate=solution.certificate,
+        order_matters=order_matters(fabric, solution.prediction, solution.baselines),
+        assumed=(*fabric.assumed, *_assumed(job, traffic)),
+        warnings=(*fabric.warnings, *_warnings(fabric, solution)),
+    )
+
+
+def job_traffic(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> Traffic:
+    """Traffic of a job on hosts of a fabric; `allowed` [hosts] bool narrows them."""
+    stages = stages_of(job)
+    return traffic_of(job, stages.first if stages else (), domain_size(fabric, allowed))
+
+
+def allowed_hosts(fabric: Fabric, hosts: tuple[str, ...] | None) -> BoolArray | None:
+    """[hosts] bool of the named hosts, None for no restriction.
+
+    Raises
+    ------
+    InputError
+        A name that the fabric does not have.
+    """
+    if hosts is None:
+        return None
+    allowed = np.zeros(len(fabric.hosts), bool)
+    for name in hosts:
+        h = fabric.alias_index.get(name, -1)
+        if h < 0:
+            hint = closest(name, fabric.host_names) or "--hosts takes names or aliases of the fabric's hosts"
+            raise InputError(f"host {name!r} of --hosts is not in fabric {fabric.name}", hint=hint)
+        allowed[h] = True
+    return allowed
+
+
+def domain_size(fabric: Fabric, allowed: BoolArray | None = None) -> int:
+    """GPUs that consecutive ranks share an NVLink domain with: the commonest number of usable GPUs of a domain."""
+    usable = fabric.gpu_free & (allowed[fabric.gpu_host] if allowed is not None else True)
+    # a host without NVLink still holds consecutive ranks
+    domain = fabric.gpu_island if fabric.islands else fabric.gpu_host
+    sizes = np.bincount(domain[usable])
+    return int(np.bincount(sizes[sizes > 0]).argmax()) if usable.any() else 1
+
+
+def stages_of(job: Job) -> Stages | None:
+    """Layers of each virtual pipeline stage, balanced by cost; None for jobs that bring their own traffic."""
+    if job.traffic is not None or job.model is None or job.parallel is None or job.batch is None:
+        return None
+    return split_layers(layer_costs(job.model, job.batch.sequence), job.parallel.pp * job.parallel.vpp)
+
+
+def _has_experts(job: Job) -> bool:
+    return job.parallel is not None and job.parallel.ep > 1
+
+
+def _experts(job: Job) -> ExpertPlacement | None:
+    if job.experts is None or job.experts.load is None:
+        return None
+    if job.parallel is None:
+        raise InputError("experts need `parallel` with ep: how many GPUs share a layer's experts")
+    from topoplan.solvers.experts import ExpertProblem, place  # noqa: PLC0415 - only jobs with expert loads pay for it
+
+    gpus = job.parallel.ep
+    return place(ExpertProblem(load=job.experts.load, gpus=gpus, slots=gpus * job.experts.slots_per_gpu))
+
+
+def order_matters(fabric: Fabric, plan: Prediction, baselines: Mapping[str, Prediction]) -> str:
+    """One plain sentence: what the order of hosts is worth on this fabric."""
+    if plan.exposed_ms <= 0:
+        return "The order of hosts does not matter: no traffic leaves a GPU."
+    worst = max(baselines, key=lambda name: baselines[name].exposed_ms)
+    factor = baselines[worst].exposed_ms / plan.exposed_ms
+    if factor < 1 + NOTHING:
+        reason = "perfect spreading" if fabric.routing == "adaptive" else "enough uplinks"
+        return (
+            f"The order of hosts does not matter here: with {reason} the NICs and NVLinks bound every axis, "
+            f"and linear, string-sorted and random orders are within {100 * (factor - 1):.1f} % of this plan."
+        )
+    linear = baselines["linear"].exposed_ms / plan.exposed_ms - 1
+    against = (
+        f"hosts in physical order are {100 * linear:.1f} % slower than this plan"
+        if linear >= NOTHING
+        else "hosts in physical order are already as good as this plan"
+    )
+    names = baselines["strings"].exposed_ms / plan.exposed_ms
+    random = baselines["random"].exposed_ms / plan.exposed_ms
+    return (
+        f"The order of hosts matters: {against}; sorting host names as text costs {names:.2f} times and a random "
+        f"order {random:.2f} times its exposed communication."
+    )
+
+
+def _assumed(job: Job, traffic: Traffic) -> list[str]:
+    unknown = [axis for axis, share in zip(traffic.axes, traffic.exposure, strict=True) if share == 1]
+    unknown = [axis for axis in unknown if axis not in job.exposure]
+    if not unknown:
+        return []
+    return [f"exposure of {', '.join(unknown)} is 1: nothing of it is hidden behind compute (job file: exposure)"]
+
+
+def _warnings(fabric: Fabric, solution: RankSolution) -> list[str]:
+    if any(not np.isfinite(p.exposed_ms) for p in (solution.prediction, *solution.baselines.values())):
+        return [f"some hosts of {fabric.name} cannot reach each other: orders that mix them take for ever"]
+    return []
