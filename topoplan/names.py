@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +15,7 @@ _DIGITS = re.compile(r"([0-9]+)")
 _MAX_DIGITS = 18  # of a number in a range
 _LAST_NUMBER = re.compile(r"(.*?)([0-9]{1,18})([^0-9]*)", re.DOTALL)
 _MAX_CANDIDATES = 2_000  # names that a hint compares with: difflib takes about 10 us each
+_ENOUGH = 20
 
 
 def check_name(name: str) -> str:
@@ -140,8 +142,22 @@ def closest(name: str, known: Iterable[str]) -> str:
     """Hint text naming the likeliest intended word, or "" when nothing is near."""
     import difflib  # noqa: PLC0415 - only on the way to an error message
 
+    name = name[:_MAX_LENGTH]
     words = list(known)
     if len(words) > _MAX_CANDIDATES:
-        words = [word for word in words if word[:2] == name[:2] and abs(len(word) - len(name)) <= 1]
-    found = difflib.get_close_matches(name[:_MAX_LENGTH], words[:_MAX_CANDIDATES], n=1)
+        words = _nearest_beginnings(name, words)
+    found = difflib.get_close_matches(name, words, n=1)
     return f"did you mean {found[0]!r}?" if found else ""
+
+
+def _nearest_beginnings(name: str, words: list[str]) -> list[str]:
+    """The words that begin most like `name`, at most `_MAX_CANDIDATES`, those of like length first."""
+    low, high = 0, len(name)
+    while low < high:  # the longest beginning that enough words share
+        middle = (low + high + 1) // 2
+        near = [word for word in words if word.startswith(name[:middle])]
+        if len(near) < _ENOUGH:
+            high = middle - 1
+        else:
+            low, words = middle, near
+    return heapq.nsmallest(_MAX_CANDIDATES, words, key=lambda word: abs(len(word) - len(name)))

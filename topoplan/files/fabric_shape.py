@@ -43,7 +43,7 @@ def _domain(value: object) -> object:
 
 def _name_list(value: object) -> object:
     """Pattern or list of patterns -> list of patterns."""
-    return [value] if isinstance(value, str) else value
+    return value if isinstance(value, list | dict) else [value]
 
 
 Domain = Annotated[

@@ -223,7 +223,7 @@ def _resolve(text: str) -> Any:
     if first.isalpha():  # nearly all scalars: saves two regular expressions
         return text
     if _INT.fullmatch(text):
-        if len(text) > _MAX_DIGITS:
+        if len(text.lstrip("+-")) > _MAX_DIGITS:
             raise ValueError(f"number {_short(text)} is too large")
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text
