@@ -25,6 +25,8 @@ class Node:
         Index of the leaf group it is, -1 above the leaves.
     uplinks
         (rail, bytes/s of one cable) -> cables that leave the group.
+    aligned
+        Whether all leaf groups below have a switch for each rail.
     """
 
     tier: int
@@ -34,6 +36,7 @@ class Node:
     parent: int = -1
     rails: int = 1
     uplinks: Counter[tuple[int, float]] = field(default_factory=Counter)
+    aligned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,9 @@ class _Builder:
         self._groups = groups
         self._level = level
         self._parts = Components(len(cabling.switches))
-        self.nodes = [Node(0, k, group.switches, rails=group.rails) for k, group in enumerate(groups)]
+        self.nodes = [
+            Node(0, k, group.switches, rails=group.rails, aligned=group.rails > 1) for k, group in enumerate(groups)
+        ]
         for group in groups:
             self._parts.join(group.switches)
         self._tops = [k for k, group in enumerate(groups) if not group.above]
@@ -160,18 +165,23 @@ class _Builder:
         switches = tuple(own)
         if len(children) == 1 and (tier > 1 or not switches):
             return children[0]
-        self.nodes.append(Node(tier, switches=switches or self.nodes[children[0]].switches, children=children))
+        node = Node(tier, switches=switches or self.nodes[children[0]].switches, children=children)
+        node.aligned = bool(switches) and all(self.nodes[k].aligned for k in children)
+        self.nodes.append(node)
         for k in children:
             self.nodes[k].parent = len(self.nodes) - 1
         return len(self.nodes) - 1
+
+    def _keeps_rails_apart(self, node: Node) -> bool:
+        """Whether each switch of `node` serves one rail alone."""
+        rails = [self._rails_below[s] for s in node.switches]
+        return all(len(r) == 1 and -1 not in r for r in rails) and len(set().union(*rails)) > 1
 
     def _count_uplinks(self, tier: int) -> None:
         top_of = {self._parts.find(self.nodes[k].switches[0]): k for k in self._tops if self.nodes[k].tier == tier}
         for k in top_of.values():
             node = self.nodes[k]
-            rails = [self._rails_below[s] for s in node.switches]
-            split = all(len(r) == 1 and -1 not in r for r in rails) and len(set().union(*rails)) > 1
-            node.rails = self._width if split else 1
+            node.rails = self._width if node.aligned and self._keeps_rails_apart(node) else 1
         for (a, b, bandwidth), count in self._cabling.trunks.items():
             low, high = sorted((a, b), key=self._level.__getitem__)
             if not 0 <= self._level[low] <= tier < self._level[high]:

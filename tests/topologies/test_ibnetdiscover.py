@@ -265,6 +265,19 @@ def test_leaves_cabled_to_each_other(ibnet: Any) -> None:
     assert fabric.host_component.tolist() == [0, 0] or len(set(fabric.host_component.tolist())) == 1
 
 
+def test_rails_are_not_kept_apart_above_a_switch_that_mixes_them(ibnet: Any) -> None:
+    net = ibnet()
+    r0, r1, tor = (net.switch(name) for name in ("leaf-r0", "leaf-r1", "tor"))
+    net.cable(r0, tor)
+    for n in range(3):
+        net.cable(net.ca(f"h1 mlx5_{n}"), tor)
+    net.cable(net.ca("h2 mlx5_0"), r0)
+    net.cable(net.ca("h2 mlx5_1"), r1)
+    fabric = read(net.text())
+    assert next(g.rails for g in fabric.groups if g.tier == 1) == 1
+    assert parse_fabric(format_fabric(fabric)).groups == fabric.groups
+
+
 def test_host_type_gives_gpus_and_keeps_nics(make_clos: Clos) -> None:
     fabric = read(make_clos(groups=1, rails=4, hosts=2).text(), host_type=HGX, routing="static")
     (kind,) = fabric.host_types
