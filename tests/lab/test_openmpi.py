@@ -1,0 +1,138 @@
+"""Real Open MPI, started by topoplan's own files, puts every rank where the plan says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
+from topoplan.model.fabric import Fabric, Host, HostType, Nic
+from topoplan.model.placement import RankPlacement
+
+if TYPE_CHECKING:
+    from lab.conftest import Lab
+
+pytestmark = pytest.mark.lab
+
+# Interleaved over the racks; h10 sorts before h2 as text; two hosts share a short name; one is in upper case.
+RACKS = {"h0": 0, "h1": 1, "h2": 0, "h10": 1, "gpu-1.a.example": 0, "gpu-1.b.example": 1, "RackB-7": 0}
+HEAD = "h0"
+OPENMPI = get_launcher("openmpi")
+# Open MPI's own variables, not those that topoplan-env sets.
+PROBE = [
+    "sh",
+    "-c",
+    'echo "RANK=$OMPI_COMM_WORLD_RANK HOST=$(uname -n) LOCAL_RANK=$OMPI_COMM_WORLD_LOCAL_RANK '
+    'CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-}"',
+]
+Write = Callable[[Mapping[str, LaunchFile]], Path]
+
+
+def mpirun_of(version: int) -> str:
+    """mpirun of Open MPI 4 or 5: from TOPOPLAN_MPIRUN4 or 5, else the one on PATH if it is that version."""
+    path = os.environ.get(f"TOPOPLAN_MPIRUN{version}") or shutil.which("mpirun") or ""
+    if not path:
+        return ""
+    shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    return path if f"(Open MPI) {version}." in shown else ""
+
+
+@pytest.fixture(params=[4, 5])
+def mpirun(request: pytest.FixtureRequest, refuse: Callable[[str], None]) -> str:
+    """mpirun of each version; CI has 4 at least."""
+    path = mpirun_of(request.param)
+    if not path and request.param == 4:
+        refuse("Open MPI 4 is not installed (apt: openmpi-bin)")
+    if not path:
+        pytest.skip("no mpirun of Open MPI 5: set TOPOPLAN_MPIRUN5")
+    return path
+
+
+def environment(lab: Lab, mpirun: str) -> dict[str, str]:
+    """What Open MPI needs in the lab: root, the agent, the one interface."""
+    agent, folder = str(lab.agent), str(Path(mpirun).parent)
+    return {
+        "MPIRUN": mpirun,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_ALLOW_RUN_AS_ROOT": "1",
+        "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_plm_rsh_agent": agent,
+        "OMPI_MCA_oob_tcp_if_include": "eth0",
+        "PRTE_MCA_plm": "ssh",
+        "PRTE_MCA_plm_ssh_agent": agent,
+        "PRTE_MCA_oob_tcp_if_include": "eth0",
+    }
+
+
+def fabric() -> Fabric:
+    kind = HostType("box", 2, tuple(Nic(g, 25e6, g, f"mlx5_{g}") for g in range(2)), 2, 1e9)
+    return Fabric("lab", "ecmp", (kind,), tuple(Host(name, 0) for name in RACKS))
+
+
+def shuffled(seed: int) -> RankPlacement:
+    """Every rank on any GPU of any host, two GPUs left free."""
+    cluster = fabric()
+    return RankPlacement(cluster, np.random.default_rng(seed).permutation(cluster.gpus)[:-2])
+
+
+def whole_hosts(*names: str) -> RankPlacement:
+    return RankPlacement.from_hosts(fabric(), [name for name in names for _ in range(2)], [0, 1] * len(names))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_rank_is_where_the_plan_says(seed: int, lab: Lab, mpirun: str, write_files: Write) -> None:
+    placement = shuffled(seed)
+    folder = write_files(OPENMPI.write(LaunchRequest(placement)))
+    result = lab.run(HEAD, [str(folder / "run.sh"), *PROBE], environment(lab, mpirun))
+    assert result.returncode == 0, result.stderr
+    observed = parse_observed(result.stdout)
+    assert len(observed) == placement.ranks
+    assert compare(placement, observed, OPENMPI) == []
+    assert [seat.gpu for seat in observed] == placement.local.tolist()
+
+
+def test_rankfile(lab: Lab, mpirun: str, write_files: Write) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("two ranks a host are bound to a core each, this machine has one")
+    placement = shuffled(3)
+    folder = write_files(OPENMPI.write(LaunchRequest(placement)))
+    option = ["--rankfile", f"{folder}/rankfile"]
+    if mpirun == mpirun_of(5):
+        option = ["--map-by", f"rankfile:file={folder}/rankfile"]
+    keep = {"OMPI_MCA_orte_keep_fqdn_hostnames": "1", "PRTE_MCA_prte_keep_fqdn_hostnames": "1"}
+    command = [mpirun, *option, "--hostfile", f"{folder}/hostfile", f"{folder}/topoplan-env", *PROBE]
+    result = lab.run(HEAD, command, environment(lab, mpirun) | keep)
+    assert result.returncode == 0, result.stderr
+    assert compare(placement, parse_observed(result.stdout), OPENMPI) == []
+
+
+def test_a_plain_hostfile_is_not_obeyed_and_the_difference_is_explained(
+    lab: Lab, refuse: Callable[[str], None], write_files: Write
+) -> None:
+    mpirun = mpirun_of(4)
+    if not mpirun:
+        refuse("Open MPI 4 is not installed (apt: openmpi-bin)")
+    placement = whole_hosts("h10", "h2", "RackB-7", "h1", "h0")
+    folder = write_files(OPENMPI.write(LaunchRequest(placement)))
+    command = [mpirun, "-np", "10", "--hostfile", f"{folder}/hostfile", "--bind-to", "none"]
+    result = lab.run(HEAD, [*command, *PROBE], environment(lab, mpirun))
+    assert result.returncode == 0, result.stderr
+    differences = compare(placement, parse_observed(result.stdout), OPENMPI)
+    assert len(differences) == placement.ranks
+    assert differences[0].planned is not None
+    assert differences[0].planned.host == "h10"
+    assert "Open MPI 4 moved h0 to the front because mpirun ran there" in differences[0].reason
+
+    refused = lab.run(HEAD, [*command, f"{folder}/topoplan-env", *PROBE], environment(lab, mpirun))
+    assert refused.returncode != 0
+    assert "the launcher reordered ranks" in refused.stderr
+    assert "RANK=" not in refused.stdout

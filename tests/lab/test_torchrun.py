@@ -1,0 +1,95 @@
+"""Real torchrun, started by topoplan's own files on every host, puts every rank where the plan says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
+from topoplan.model.fabric import Fabric, Host, HostType
+from topoplan.model.placement import RankPlacement
+
+if TYPE_CHECKING:
+    from lab.conftest import Lab
+
+pytestmark = pytest.mark.lab
+
+RACKS = {"n1": 0, "n2": 1, "n3.example": 0, "n10": 1, "N11": 0, "n12": 1}
+ORDER = ("n10", "n2", "N11", "n3.example", "n1", "n12")
+TORCHRUN = get_launcher("torchrun")
+PROBE = """#!/bin/sh
+echo "RANK=$RANK HOST=$(uname -n) LOCAL_RANK=$LOCAL_RANK CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES W=$WORLD_SIZE"
+"""
+Write = Callable[[Mapping[str, LaunchFile]], Path]
+
+
+def plan() -> RankPlacement:
+    """Hosts in no sorted order, GPUs rotated differently on each, the last host half used."""
+    kind = HostType("box", 3, (), 3, 1e9)
+    cluster = Fabric("lab", "ecmp", (kind,), tuple(Host(name, 0) for name in RACKS))
+    seats = [(name, (i + gpu) % 3) for i, name in enumerate(ORDER) for gpu in range(3)][:-2]
+    return RankPlacement.from_hosts(cluster, [host for host, _ in seats], [gpu for _, gpu in seats])
+
+
+def start_everywhere(lab: Lab, commands: Mapping[str, list[str]], torchrun: str) -> str:
+    """Run one command a host, all at once; their output together."""
+    env = {"TORCHRUN": torchrun, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "eth0"}
+    running = {host: lab.start(host, command, env) for host, command in commands.items()}
+    out = ""
+    try:
+        for host, process in running.items():
+            text, err = process.communicate(timeout=80)
+            assert process.returncode == 0, f"{host}: {err}"
+            out += text
+    except subprocess.TimeoutExpired:
+        pytest.fail("torchrun took more than 80 s")
+    finally:
+        for process in running.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+    return out
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> str:
+    path = tmp_path / "probe.sh"
+    path.write_text(PROBE)
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_every_rank_is_where_the_plan_says(lab: Lab, torchrun: str, probe: str, write_files: Write) -> None:
+    placement = plan()
+    folder = write_files(TORCHRUN.write(LaunchRequest(placement)))
+    script = str(folder / "run.sh")
+    out = start_everywhere(lab, {host: [script, "--no-python", probe] for host in RACKS}, torchrun)
+    observed = parse_observed(out)
+    assert compare(placement, observed, TORCHRUN) == []
+    assert [seat.gpu for seat in observed] == placement.local.tolist()
+    assert out.count(" W=16\n") == 16
+
+
+def test_scripts_of_single_hosts(lab: Lab, torchrun: str, probe: str, write_files: Write) -> None:
+    placement = plan()
+    folder = write_files(TORCHRUN.write(LaunchRequest(placement)))
+    commands = {host: [f"{folder}/node-{node}-{host}.sh", "--no-python", probe] for node, host in enumerate(ORDER)}
+    assert compare(placement, parse_observed(start_everywhere(lab, commands, torchrun)), TORCHRUN) == []
+
+
+def test_c10d_sorts_hosts_and_the_difference_is_explained(
+    lab: Lab, torchrun: str, probe: str, write_files: Write
+) -> None:
+    placement = plan()
+    folder = write_files(TORCHRUN.write(LaunchRequest(placement)))
+    options = ["--rdzv-backend=c10d", "--rdzv-id=lab", f"--rdzv-endpoint={ORDER[0]}:29500", "--no-python", probe]
+    out = start_everywhere(lab, {host: [str(folder / "run.sh"), *options] for host in RACKS}, torchrun)
+    differences = compare(placement, parse_observed(out), TORCHRUN)
+    assert differences
+    assert "c10d rendezvous sorts them" in differences[0].reason
