@@ -30,7 +30,7 @@ class Entry:
     """A fabric of the catalogue: its name, what it is in one line, and the parameters with their usual values."""
 
     name: str
-    summary: str
+    description: str
     parameters: Mapping[str, int]
 
 

@@ -37,7 +37,7 @@ def test_every_fabric_is_sound_and_sourced(name: str) -> None:
     assert not fabric.warnings
     assert fabric.assumed
     assert re.search("Sources:|assumed", catalog.text(name, **small))
-    assert catalog.entry(name).summary
+    assert catalog.entry(name).description
     for kind in fabric.host_types:
         assert kind == catalog.host_type(kind.name)
 

@@ -245,6 +245,12 @@ def test_director_chassis_is_one_switch(ibnet: Any) -> None:
     assert any("1 director chassis" in line for line in fabric.assumed)
 
 
+def test_system_image_of_zero_joins_no_switches(make_clos: Clos) -> None:
+    text = make_clos(groups=2, rails=1, hosts=1).text()
+    fabric = read(re.sub(r"sysimgguid=0x\w+", "sysimgguid=0x0", text))
+    assert set(leaves(fabric)) == {"leaf-0-0-r0", "leaf-0-1-r0"}
+
+
 def test_parts_without_a_cable_between_them(ibnet: Any) -> None:
     net = ibnet()
     for island in range(2):

@@ -94,7 +94,7 @@ def parse(text: str, path: str) -> Dump:
             node = _add_node(dump, match, image, Place(path, number))
             image = ""
         elif match := _IMAGE.match(line):
-            image = match[1].lower()
+            image = match[1].lower().lstrip("0")  # zero means that the vendor sets none
     _check(dump, halves, path)
     dump.cables = _join(dump, halves, path)
     return dump
