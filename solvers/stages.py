@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from topoplan.errors import InfeasibleError
@@ -47,4 +49,4 @@ def split_layers(cost: FloatArray, stages: int) -> Stages:
         room = layers - (stages - k)  # later stages need a layer each
         first.append(min(room, int(np.searchsorted(total, total[first[-1]] + limit, side="right")) - 1))
     first.append(layers)
-    return Stages(tuple(first), tuple(float(total[b] - total[a]) for a, b in zip(first, first[1:], strict=False)))
+    return Stages(tuple(first), tuple(float(total[b] - total[a]) for a, b in itertools.pairwise(first)))

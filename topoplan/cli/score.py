@@ -33,7 +33,7 @@ def command(
     read = open_job(job)
     fabric = open_fabric(topology, host_type=host_type, format=format_name).fabric
     source = read_source(observed, limit=2**30)
-    placement = place_observed(fabric, parse_observed(source.text, source.shown))
+    placement = place_observed(fabric, parse_observed(source.text))
     result = score(read.job, fabric, placement)
     prices = {"observed": result.observed, **result.baselines}
     if output != "table":

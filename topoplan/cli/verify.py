@@ -56,7 +56,7 @@ def _observed(opened: PlanFolder, file: str, launcher: str | None) -> list[Diffe
     if opened.plan.placement is None:
         raise InputError("this plan places experts only: there are no ranks to verify")
     source = read_source(file, limit=2**30)
-    seats = parse_observed(source.text, source.shown)
+    seats = parse_observed(source.text)
     return compare(opened.plan.placement, seats, get_launcher(launcher) if launcher else None)
 
 

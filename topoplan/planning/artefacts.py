@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from topoplan.errors import InputError
-from topoplan.experts import ExpertMapRequest, get_format
+from topoplan.experts import get_format
 from topoplan.files.arrays import load_bytes, traffic_bytes
 from topoplan.files.fabric_text import format_fabric
 from topoplan.files.job_text import format_job
@@ -94,5 +94,7 @@ def expert_files(plan: Plan, job: Job | None, formats: Iterable[str]) -> dict[st
     assert plan.experts is not None
     layers = job.experts.moe_layers if job is not None and job.experts is not None else ()
     total = job.model.layers if job is not None and job.model is not None else 0
-    request = ExpertMapRequest(plan.experts, layers, total)
-    return {entry.file_name: entry.write(request) for entry in map(get_format, dict.fromkeys(formats))}
+    files: dict[str, str | bytes] = {}
+    for entry in map(get_format, dict.fromkeys(formats)):
+        files.update(entry.write(plan.experts, moe_layers=layers, model_layers=total))
+    return files

@@ -133,7 +133,7 @@ def _experts(job: Job) -> ExpertPlacement | None:
     from topoplan.solvers.experts import ExpertProblem, place  # noqa: PLC0415 - only jobs with expert loads pay for it
 
     gpus = job.parallel.ep
-    return place(ExpertProblem(load=job.experts.load, gpus=gpus, slots=gpus * job.experts.slots_per_gpu))
+    return place(ExpertProblem(job.experts.load, gpus, gpus * job.experts.slots_per_gpu))
 
 
 def order_matters(fabric: Fabric, plan: Prediction, baselines: Mapping[str, Prediction]) -> str:
