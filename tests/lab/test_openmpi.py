@@ -17,7 +17,7 @@ from topoplan.model.fabric import Fabric, Host, HostType, Nic
 from topoplan.model.placement import RankPlacement
 
 if TYPE_CHECKING:
-    from lab.conftest import Lab
+    from tests.lab.conftest import Lab
 
 pytestmark = pytest.mark.lab
 

@@ -101,6 +101,15 @@ def test_a_missing_file_is_named(name: str, file: str) -> None:
         get_launcher(name).read({})
 
 
+@pytest.mark.parametrize("name", ["openmpi", "slurm"])
+@pytest.mark.parametrize("file", ["topoplan-env", "hosts.tsv"])
+def test_files_without_the_wrapper_are_refused(name: str, file: str, any_ranks: RankPlacement) -> None:
+    files = {key: made.text for key, made in get_launcher(name).write(LaunchRequest(any_ranks)).items()}
+    del files[file]
+    with pytest.raises(InputError, match=f"{file} is missing"):
+        get_launcher(name).read(files)
+
+
 def test_edited_order_files_are_read_as_the_launcher_reads_them(whole_hosts: RankPlacement) -> None:
     files = {key: made.text for key, made in get_launcher("slurm").write(LaunchRequest(whole_hosts)).items()}
     edited = files | {"tasks.hosts": "# edited\nh10*2,h6\nh6\nh2\n"}

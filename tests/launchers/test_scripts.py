@@ -145,6 +145,10 @@ def test_openmpi_starts_the_program(any_ranks: RankPlacement, write_all: Write) 
     result = run([str(folder / "run.sh"), "train", "a b"], MPIRUN=fake, MPIRUN_OPTIONS="-x FOO --quiet")
     options = f"[-np][9][--hostfile][{folder}/hosts.seq][--map-by][seq][--bind-to][none][-x][FOO][--quiet]"
     assert result.stdout == f"{options}[{folder}/topoplan-env][train][a b]", result.stderr
+    carried = run(
+        [str(folder / "run.sh"), "train"], MPIRUN=fake, TOPOPLAN_ONE_GPU="1", TOPOPLAN_HOST="h6", NCCL_IB_HCA="=x"
+    )
+    assert "[none][-x][TOPOPLAN_ONE_GPU][-x][NCCL_IB_HCA][" in carried.stdout
     other = program(folder, "mpich", 'echo "HYDRA build details:"\n')
     refused = run([str(folder / "run.sh"), "train"], MPIRUN=other)
     assert refused.returncode == 2
@@ -152,17 +156,23 @@ def test_openmpi_starts_the_program(any_ranks: RankPlacement, write_all: Write) 
     assert run([str(folder / "run.sh")], MPIRUN=fake).returncode == 2
 
 
+def test_slurm_takes_the_name_of_the_node_for_the_host(any_ranks: RankPlacement, write_all: Write) -> None:
+    wrapper = str(write_all(get_launcher("slurm").write(LaunchRequest(any_ranks))) / "topoplan-env")
+    for node, code in (("h6", 0), ("h10", 6)):
+        assert run([wrapper, "true"], SLURM_PROCID="0", SLURMD_NODENAME=node).returncode == code
+
+
 def test_slurm_finds_its_folder(any_ranks: RankPlacement, write_all: Write, tmp_path: Path) -> None:
     folder = write_all(get_launcher("slurm").write(LaunchRequest(any_ranks)))
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
-    program(bin_folder, "srun", 'printf "[%s]" "$SLURM_HOSTFILE" "${SLURM_NTASKS_PER_NODE:-unset}" "$@"\n')
+    program(bin_folder, "srun", 'printf "[%s]" "$SLURM_HOSTFILE" "${SLURM_NTASKS_PER_NODE:-$TOPOPLAN_HOST}" "$@"\n')
     path = f"{bin_folder}:{os.environ['PATH']}"
     spooled = tmp_path / "slurm_script"  # sbatch runs a copy
     spooled.write_text((folder / "run.sbatch").read_text())
-    expected = f"[{folder}/tasks.hosts][unset][--ntasks=9][--distribution=arbitrary][--cpu-bind=none]"
+    expected = f"[{folder}/tasks.hosts][][--ntasks=9][--distribution=arbitrary][--cpu-bind=none]"
     for extra in ({"SLURM_SUBMIT_DIR": str(folder)}, {"TOPOPLAN_LAUNCH_DIR": str(folder)}):
-        result = run(["sh", str(spooled), "a b"], PATH=path, SLURM_NTASKS_PER_NODE="2", **extra)
+        result = run(["sh", str(spooled), "a b"], PATH=path, SLURM_NTASKS_PER_NODE="2", TOPOPLAN_HOST="login", **extra)
         assert result.stdout == f"{expected}[{folder}/topoplan-env][a b]", result.stderr
     direct = run([str(folder / "run.sbatch"), "a b"], PATH=path)
     assert direct.stdout == f"{expected}[{folder}/topoplan-env][a b]"

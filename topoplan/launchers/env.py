@@ -13,6 +13,8 @@ from topoplan.launchers.shell import comment, fill
 from topoplan.launchers.table import FILE_NAME, HostRow
 
 WRAPPER = "topoplan-env"
+# What a person may set for all ranks, so that every launcher must carry it to them; TOPOPLAN_HOST differs by host.
+FOR_ALL_RANKS = ("TOPOPLAN_CHECK", "TOPOPLAN_ONE_GPU", "TOPOPLAN_MASTER_ADDR", "TOPOPLAN_MASTER_PORT", "NCCL_IB_HCA")
 # "=" makes NCCL match whole names; without it mlx5_1 also means mlx5_10 (NCCL user guide, NCCL_IB_HCA).
 _EXACT = "="
 
@@ -40,7 +42,7 @@ _WRAPPER = """\
 @HEADER_TEXT@set -eu
 rank=${@RANK_TEXT@:?topoplan-env: no rank, start me through @STARTER_TEXT@}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-me=${TOPOPLAN_HOST:-$(uname -n)}
+me=${TOPOPLAN_HOST:-@ME_TEXT@}
 line=$(awk -v me="$me" -v rank="$rank" '
 @FIND_TEXT@
     {
@@ -81,7 +83,9 @@ exec "$@"
 """
 
 
-def wrapper(request: LaunchRequest, rows: list[HostRow], rank_variable: str, starter: str) -> LaunchFile:
+def wrapper(
+    request: LaunchRequest, rows: list[HostRow], rank_variable: str, starter: str, me: str = "$(uname -n)"
+) -> LaunchFile:
     """The script that every rank starts through: finds its line of the host table and sets its environment.
 
     Parameters
@@ -90,6 +94,8 @@ def wrapper(request: LaunchRequest, rows: list[HostRow], rank_variable: str, sta
         Environment variable in which the launcher tells a process its rank.
     starter
         File that starts it, for messages.
+    me
+        Shell expression for the name of the host it runs on.
     """
     header = comment(
         [
@@ -106,6 +112,7 @@ def wrapper(request: LaunchRequest, rows: list[HostRow], rank_variable: str, sta
         "FIND_TEXT": FIND_ROW,
         "RANK_TEXT": rank_variable,
         "STARTER_TEXT": starter,
+        "ME_TEXT": me,
         "TABLE_TEXT": FILE_NAME,
         "RANKS": request.placement.ranks,
         "RANKS_TEXT": request.placement.ranks,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from topoplan.errors import InputError, Place
 from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
-from topoplan.launchers.env import WRAPPER, wrapper
+from topoplan.launchers.env import FOR_ALL_RANKS, WRAPPER, wrapper
 from topoplan.launchers.shell import comment, fill, words
 from topoplan.launchers.table import FILE_NAME as TABLE
 from topoplan.launchers.table import HostRow, host_rows, table_text, with_gpus
@@ -35,9 +35,16 @@ case $("$mpirun" --version 2>&1) in
 esac
 # Open MPI would cut node-1.a and node-1.b down to node-1; the first variable is for 4, the second for 5.
 export OMPI_MCA_orte_keep_fqdn_hostnames=1 PRTE_MCA_prte_keep_fqdn_hostnames=1
+# mpirun carries no other variables of this shell to the ranks than those it is told.
+carry=
+for name in @CARRY_TEXT@; do
+    if printenv "$name" >/dev/null; then
+        carry="$carry -x $name"
+    fi
+done
 # -np is for 4, which otherwise asks for the slots that it guesses. The line below is one that 4 and 5 share.
 # shellcheck disable=SC2086  # options are words
-exec "$mpirun" -np @RANKS@ --hostfile "$here/@SEQ_TEXT@" --map-by seq --bind-to none ${MPIRUN_OPTIONS:-} \\
+exec "$mpirun" -np @RANKS@ --hostfile "$here/@SEQ_TEXT@" --map-by seq --bind-to none $carry ${MPIRUN_OPTIONS:-} \\
     "$here/@WRAPPER_TEXT@" "$@"
 """
 
@@ -90,7 +97,13 @@ def _run_values(request: LaunchRequest, plan: str) -> dict[str, str | int]:
             "-ppr and --host.",
         ]
     )
-    return {"HEADER_TEXT": header, "RANKS": request.placement.ranks, "WRAPPER_TEXT": WRAPPER, "SEQ_TEXT": SEQ}
+    return {
+        "HEADER_TEXT": header,
+        "RANKS": request.placement.ranks,
+        "WRAPPER_TEXT": WRAPPER,
+        "SEQ_TEXT": SEQ,
+        "CARRY_TEXT": " ".join(FOR_ALL_RANKS),
+    }
 
 
 def _hostfile(plan: str, rows: list[HostRow]) -> str:
@@ -139,7 +152,8 @@ def _read(files: Mapping[str, str]) -> Order:
     commands = [line for line in need(files, RUN).splitlines() if not line.lstrip().startswith("#")]
     if not any("--map-by seq" in line for line in commands):
         raise InputError("mpirun runs without --map-by seq, so it does not place ranks line by line", place=Place(RUN))
-    return with_gpus(hosts, files.get(TABLE))
+    need(files, WRAPPER)
+    return with_gpus(hosts, need(files, TABLE))
 
 
 def _check_rankfile(text: str, hosts: list[str]) -> None:

@@ -21,6 +21,8 @@ from topoplan.names import compress, natural_key
 TASKS, BATCH = "tasks.hosts", "run.sbatch"
 _ARBITRARY = re.compile(r"--distribution[= ]arbitrary|-m[ ]?arbitrary")
 
+_ME = "${SLURMD_NODENAME:-$(uname -n)}"  # Slurm's own name of the node, in containers too
+
 _BATCH = """\
 #!/bin/sh
 @HEADER_TEXT@#SBATCH --job-name=@NAME_TEXT@
@@ -45,8 +47,8 @@ if [ -z "$here" ]; then
     exit 2
 fi
 export SLURM_HOSTFILE="$here/@TASKS_TEXT@"
-# These would split tasks evenly over nodes, which arbitrary distribution must not do.
-unset SLURM_NTASKS_PER_NODE SLURM_TASKS_PER_NODE SLURM_DISTRIBUTION
+# The first would be one name for all hosts; the others split tasks evenly, which arbitrary distribution must not do.
+unset TOPOPLAN_HOST SLURM_NTASKS_PER_NODE SLURM_TASKS_PER_NODE SLURM_DISTRIBUTION
 # shellcheck disable=SC2086  # options are words
 exec srun --ntasks=@RANKS@ --distribution=arbitrary --cpu-bind=none ${SRUN_OPTIONS:-} "$here/@WRAPPER_TEXT@" "$@"
 """
@@ -102,7 +104,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     return {
         BATCH: LaunchFile(fill(_BATCH, values), executable=True),
         TASKS: LaunchFile(tasks + lines),
-        WRAPPER: wrapper(request, rows, "SLURM_PROCID", BATCH),
+        WRAPPER: wrapper(request, rows, "SLURM_PROCID", BATCH, _ME),
         TABLE: LaunchFile(comment([f"{plan}. Used by {WRAPPER}."]) + table_text(rows)),
     }
 
@@ -128,7 +130,8 @@ def _read(files: Mapping[str, str]) -> Order:
     commands = [line for line in need(files, BATCH).splitlines() if "srun" in line and not line.startswith("#")]
     if not any(_ARBITRARY.search(line) for line in commands):
         raise InputError("srun is started without --distribution=arbitrary, so it sorts the nodes", place=Place(BATCH))
-    return with_gpus(hosts, files.get(TABLE))
+    need(files, WRAPPER)
+    return with_gpus(hosts, need(files, TABLE))
 
 
 LAUNCHER = Launcher(

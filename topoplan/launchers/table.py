@@ -115,12 +115,12 @@ def seats_by_rank(rows: list[HostRow]) -> dict[int, Seat]:
     return {rank: Seat(row.host, gpu) for row in rows for rank, gpu in zip(row.ranks, row.gpus, strict=True)}
 
 
-def with_gpus(hosts: list[str], table: str | None) -> Order:
+def with_gpus(hosts: list[str], table: str) -> Order:
     """Seats of ranks that a launcher puts on `hosts`, with the GPU that the table gives a rank on that host.
 
     Where table and launcher disagree about the host the GPU is unknown: the rank would refuse to start.
     """
-    planned = seats_by_rank(read_table(table)) if table is not None else {}
+    planned = seats_by_rank(read_table(table))
     seats = []
     for rank, host in enumerate(hosts):
         seat = planned.get(rank)

@@ -20,7 +20,14 @@ case $("$mpirun" --version 2>&1) in
 esac
 # Open MPI would cut node-1.a and node-1.b down to node-1; the first variable is for 4, the second for 5.
 export OMPI_MCA_orte_keep_fqdn_hostnames=1 PRTE_MCA_prte_keep_fqdn_hostnames=1
+# mpirun carries no other variables of this shell to the ranks than those it is told.
+carry=
+for name in TOPOPLAN_CHECK TOPOPLAN_ONE_GPU TOPOPLAN_MASTER_ADDR TOPOPLAN_MASTER_PORT NCCL_IB_HCA; do
+    if printenv "$name" >/dev/null; then
+        carry="$carry -x $name"
+    fi
+done
 # -np is for 4, which otherwise asks for the slots that it guesses. The line below is one that 4 and 5 share.
 # shellcheck disable=SC2086  # options are words
-exec "$mpirun" -np 9 --hostfile "$here/hosts.seq" --map-by seq --bind-to none ${MPIRUN_OPTIONS:-} \
+exec "$mpirun" -np 9 --hostfile "$here/hosts.seq" --map-by seq --bind-to none $carry ${MPIRUN_OPTIONS:-} \
     "$here/topoplan-env" "$@"
