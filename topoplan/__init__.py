@@ -15,7 +15,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from topoplan.planning.api import place_experts, read_fabric, read_job, read_plan
     from topoplan.errors import InfeasibleError, InputError, TopoplanError
     from topoplan.model.experts import ExpertPlacement
     from topoplan.model.fabric import Fabric
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from topoplan.model.placement import RankPlacement
     from topoplan.model.plan import Plan
     from topoplan.model.traffic import Traffic
+    from topoplan.planning.api import place_experts, read_fabric, read_job, read_plan
     from topoplan.planning.solve import SolveOptions, solve
 
 __version__ = "0.1.0"

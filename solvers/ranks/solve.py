@@ -17,6 +17,7 @@ from topoplan.solvers.ranks.pricer import Pricer
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
 from topoplan.solvers.ranks.steer import Steering
 
+SAME = 1e-3  # plans whose objective differs by no more than 0.1 % are told apart by the other objectives
 TILINGS_KEPT = 3  # tile shapes priced in full, rail by rail
 
 
@@ -39,11 +40,9 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
     """
     params = params or RankParams()
     plain = _baselines(problem)
-    best = min(plain, key=lambda c: _key(problem, c.prediction))
-    for candidate in _plain(problem, watch):
-        best = _better(problem, best, candidate)
-    refined = _refine(problem, best, params, watch)
-    best = _better(problem, best, refined) if refined else best
+    found = [*plain, *_plain(problem, watch)]
+    refined = _refine(problem, min(found, key=lambda c: _key(problem, c.prediction)), params, watch)
+    best = _choose(problem, plain, [*found, *refined])
     return RankSolution(
         best.gpu,
         best.prediction,
@@ -51,6 +50,16 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
         certificate(_values(best.prediction), _bounds(problem, best)),
         best.method,
     )
+
+
+def _choose(problem: RankProblem, plain: list[_Candidate], found: list[_Candidate]) -> _Candidate:
+    """The candidate to return: among those within 0.1 % of the best objective, the best in the other objectives.
+
+    None is worse in the objective than any plain order, not even by less than that.
+    """
+    keys = {id(c): _key(problem, c.prediction) for c in found}
+    limit = min(min(k[0] for k in keys.values()) * (1 + SAME), *(keys[id(c)][0] for c in plain))
+    return min((c for c in found if keys[id(c)][0] <= limit), key=lambda c: (*keys[id(c)][1:], keys[id(c)][0]))
 
 
 def baselines(problem: RankProblem) -> dict[str, Prediction]:
@@ -69,12 +78,6 @@ def _values(price: Prediction) -> dict[str, float]:
 def _key(problem: RankProblem, price: Prediction) -> tuple[float, ...]:
     parts = {"exposed_ms": price.exposed_ms, "busiest_uplink": price.busiest_uplink_ms, "hop_bytes": price.hop_bytes}
     return (parts.pop(problem.objective), *parts.values())
-
-
-def _better(problem: RankProblem, best: _Candidate, new: _Candidate) -> _Candidate:
-    """The better of two: by the objective, and among equals within 0.1 % by the others, never losing any of it."""
-    a, b = _key(problem, best.prediction), _key(problem, new.prediction)
-    return new if b < a else best
 
 
 def _baselines(problem: RankProblem) -> list[_Candidate]:
@@ -108,7 +111,7 @@ def _plain(problem: RankProblem, watch: Watch) -> list[_Candidate]:
 
 
 def _steerable(problem: RankProblem) -> bool:
-    """Whether blocks may be priced by their groups: NIC loads depend on the place where islands are wider than hosts."""
+    """Whether groups alone price a block: not so where islands are wider than hosts, as NIC loads then vary."""
     return bool(problem.fabric.groups) and not problem.fabric.islands
 
 
@@ -139,16 +142,17 @@ def _contracted(problem: RankProblem, gpu: IntArray) -> tuple[Blocks, IntArray]:
     return contract(problem.fabric, problem.traffic, block, len(hosts) + len(spare)), np.concatenate([hosts, spare])
 
 
-def _refine(problem: RankProblem, start: _Candidate, params: RankParams, watch: Watch) -> _Candidate | None:
+def _refine(problem: RankProblem, start: _Candidate, params: RankParams, watch: Watch) -> list[_Candidate]:
+    """The start refined, or nothing where refinement does not apply."""
     if not _steerable(problem):
-        return None
+        return []
     blocks, place = _contracted(problem, start.gpu)
     if not blocks.axes:
-        return None
+        return []
     state = Steering(_pricer(problem, blocks, start.gpu), place, problem.objective)
     kind = problem.fabric.host_type[place] * (int(problem.fabric.host_gpus.max()) + 1) + problem.free[place]
     moved = Annealer(state, place, kind, params.seed).search(params.proposals, watch)
-    return _candidate(problem, f"{start.method}, refined", _follow(problem, start.gpu, place, moved))
+    return [_candidate(problem, f"{start.method}, refined", _follow(problem, start.gpu, place, moved))]
 
 
 def _follow(problem: RankProblem, gpu: IntArray, place: IntArray, moved: IntArray) -> IntArray:

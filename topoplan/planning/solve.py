@@ -148,18 +148,18 @@ def order_matters(fabric: Fabric, plan: Prediction, baselines: Mapping[str, Pred
             f"The order of hosts does not matter here: with {reason} the NICs and NVLinks bound every axis, "
             f"and linear, string-sorted and random orders are within {100 * (factor - 1):.1f} % of this plan."
         )
-    linear = baselines["linear"].exposed_ms / plan.exposed_ms - 1
-    against = (
-        f"hosts in physical order are {100 * linear:.1f} % slower than this plan"
-        if linear >= NOTHING
-        else "hosts in physical order are already as good as this plan"
-    )
-    names = baselines["strings"].exposed_ms / plan.exposed_ms
-    random = baselines["random"].exposed_ms / plan.exposed_ms
-    return (
-        f"The order of hosts matters: {against}; sorting host names as text costs {names:.2f} times and a random "
-        f"order {random:.2f} times its exposed communication."
-    )
+    words = {"linear": "hosts in physical order", "strings": "host names sorted as text", "random": "a random order"}
+    slower = {name: baselines[name].exposed_ms / plan.exposed_ms for name in words}
+    costly = [
+        f"{words[name]} would cost {factor:.2f} times" for name, factor in slower.items() if factor >= 1 + NOTHING
+    ]
+    alike = [words[name] for name, factor in slower.items() if factor < 1 + NOTHING]
+    text = f"The order of hosts matters: {_and(costly)} the exposed communication of this plan"
+    return f"{text}; {_and(alike)} would do as well." if alike else f"{text}."
+
+
+def _and(items: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def _assumed(job: Job, traffic: Traffic) -> list[str]:
