@@ -102,6 +102,19 @@ def test_hcas_named_both_ways_are_the_same_rails(ibnet: Any) -> None:
     assert any("only numbers" in line for line in fabric.assumed)
 
 
+def test_absent_rail_of_hcas_counted_from_one(ibnet: Any) -> None:
+    net = ibnet()
+    spine = net.switch("spine")
+    for group, names in enumerate((["mlx5_0", "mlx5_1", "mlx5_4", "mlx5_5"], ["HCA-1", "HCA-2", "HCA-6"])):
+        for rail, name in enumerate(names):
+            leaf = net.switch(f"leaf-g{group}-{rail}")
+            net.cable(leaf, spine)
+            net.cable(net.ca(f"n{group} {name}"), leaf)
+    fabric = read(net.text())
+    assert leaves(fabric)["leaf-g1"] == (1.0, 1.0, 0.0, 1.0)
+    assert types_of(fabric) == {"n0": "hca-4", "n1": "hca-3-rails-0-1-3"}
+
+
 def test_swapped_cables_follow_the_leaf_and_not_the_name(make_clos: Clos) -> None:
     net = make_clos(groups=2, rails=4, hosts=3)
     a, b = (next(g for g, d in net.description.items() if d == f"gpu-0-1-2 mlx5_{i}") for i in (2, 3))
