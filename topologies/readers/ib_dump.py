@@ -144,11 +144,11 @@ def _add_link(halves: dict[tuple[str, int], _Half], node: Node, line: str, place
 
 
 def _bandwidth(rest: str, place: Place) -> float:
-    tail = rest[rest.rfind('"') + 1 :]
-    match = _SPEED.search(tail)
-    if match and match[2] in LANE_GBPS and int(match[1]):
-        return int(match[1]) * LANE_GBPS[match[2]] * _BYTES_PER_GBIT
-    if "??" in tail:  # what ibnetdiscover prints for a rate it does not know
+    after = rest.rfind('"') + 1
+    match = _SPEED.search(rest, after)
+    if match and (speed := int(match[1]) * LANE_GBPS.get(match[2], 0.0)):
+        return speed * _BYTES_PER_GBIT
+    if "??" in rest[after:]:  # what ibnetdiscover prints for a rate it does not know
         return 0.0
     raise InputError(
         "this link ends without a speed such as 4xNDR",
