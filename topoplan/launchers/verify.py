@@ -77,7 +77,7 @@ def compare(placement: RankPlacement, observed: Sequence[Seat], launcher: Launch
     for rank in range(max(len(hosts), len(observed))):
         planned = Seat(names[hosts[rank]], local[rank]) if rank < len(hosts) else None
         seen = observed[rank] if rank < len(observed) else None
-        same = planned and seen and True and seen.gpu in (None, planned.gpu)
+        same = planned and seen and found[rank] == hosts[rank] and seen.gpu in (None, planned.gpu)
         if not same:
             differences.append(Difference(rank, planned, seen))
     if differences:
