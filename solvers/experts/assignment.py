@@ -48,18 +48,18 @@ class Hosts:
         Raises
         ------
         InfeasibleError
-            The groups do not fit whole.
+            The groups do not fit whole, or a host would be left without any.
         """
         order = np.lexsort((np.arange(len(host)), speed, slots, host))
         live = [g for g in (order[(host[order] == h) & (slots[order] > 0)] for h in np.unique(host)) if g.size]
         shapes = [(slots[gpus].tolist(), speed[gpus].tolist()) for gpus in live]
         count, total = [int(slots[gpus].sum()) for gpus in live], int(slots.sum())
         room = [min(n // group_size, -(-groups * n // total)) for n in count]
-        if sum(room) < groups:
+        if sum(room) < groups or min(room) < 1 or groups < len(live):
             raise InfeasibleError(
                 f"{groups} groups of {group_size} experts do not fit whole on {len(live)} hosts with "
                 f"{min(count)} to {max(count)} slots",
-                hint="add slots, or let experts go to any host (no groups)",
+                hint="each host needs slots for at least one whole group, and a group; or let experts go to any host",
             )
         return cls(tuple(live), slots, speed, tuple(shapes.index(s) for s in shapes), tuple(room))
 
@@ -96,6 +96,48 @@ def assign_groups(load: FloatArray, hosts: Hosts, most: int) -> tuple[IntArray, 
     return ways[best], np.take_along_axis(value, best, 1), value.min(1)
 
 
+def alike(way: IntArray, hosts: Hosts) -> Iterator[tuple[int, IntArray, IntArray, IntArray]]:
+    """Hosts of one kind with equally many groups: kind, row [n], host [n] and its groups [n, count]."""
+    held = (way[:, None, :] == np.arange(len(hosts.gpus))[:, None]).sum(2)  # [rows, hosts]
+    kind = np.array(hosts.kind)
+    for k in sorted(set(hosts.kind)):
+        for count in range(1, int(held.max()) + 1):
+            row, h = np.nonzero((held == count) & (kind == k))
+            if row.size:
+                yield k, row, h, np.nonzero(way[row] == h[:, None])[1].reshape(-1, count)
+
+
+def price_way(load: FloatArray, hosts: Hosts, way: IntArray) -> FloatArray:
+    """[rows] float64 bound of one assignment [rows, groups] for each row of load [rows, groups, experts of a group]."""
+    value = np.zeros(len(load))
+    for k, row, _, group in alike(way, hosts):
+        gpus, together = hosts.gpus[k], load[row[:, None], group].reshape(len(row), -1)
+        np.maximum.at(value, row, even_bound(together, int(hosts.slots[gpus].sum()), hosts.speed[gpus]))
+    return value
+
+
+def heaviest_first(load: FloatArray, hosts: Hosts) -> IntArray:
+    """[rows, groups] int64 host of each group: heaviest group first, each to the host that is least busy with it.
+
+    Parameters
+    ----------
+    load
+        [rows, groups] float64.
+    """
+    row, way = np.arange(len(load)), np.zeros(load.shape, np.int64)
+    total, room = np.zeros((len(load), len(hosts.gpus))), np.tile(hosts.room, (len(load), 1))
+    speed = np.array([hosts.speed[gpus].sum() for gpus in hosts.gpus])
+    groups = load.shape[1]
+    for step, group in enumerate(np.argsort(-load, axis=1, kind="stable").T):
+        bare = room == hosts.room
+        needed = (groups - step <= bare.sum(1))[:, None] & ~bare  # every group left, for hosts without one
+        h = np.where((room > 0) & ~needed, total / speed, np.inf).argmin(1)
+        way[row, group] = h
+        total[row, h] += load[row, group]
+        room[row, h] -= 1
+    return way
+
+
 def _price(load: FloatArray, hosts: Hosts, kind: int, groups: IntArray) -> FloatArray:
     """[rows, sets] float64 bound of each set of groups [sets, size] on a host of a kind."""
     gpus = hosts.gpus[kind]
@@ -125,9 +167,6 @@ def _list_ways(
 
 def _ways(kind: tuple[int, ...], room: tuple[int, ...], groups: int) -> Iterator[tuple[int, ...]]:
     """Host of each group; of several empty hosts of a kind only the first is tried."""
-    if not groups:
-        yield ()
-        return
     way = [-1] * groups
 
     def extend(group: int) -> Iterator[tuple[int, ...]]:
@@ -139,6 +178,8 @@ def _ways(kind: tuple[int, ...], room: tuple[int, ...], groups: int) -> Iterator
             held = way[:group].count(h)
             if held >= room[h] or (not held and k in empty):
                 continue
+            if held and groups - group <= len(set(range(len(kind))) - set(way[:group])):
+                continue  # every group left is needed for a host that has none yet
             if not held:
                 empty.add(k)
             way[group] = h
@@ -181,7 +222,8 @@ def _search(load: FloatArray, hosts: Hosts) -> tuple[list[int], float, float]:
             return
         options, empty = [], set[int]()
         for h, held in enumerate(on):
-            if len(held) < hosts.room[h] and (held or hosts.kind[h] not in empty):
+            needed = groups - depth <= sum(not other for other in on)  # every group left, for hosts without one
+            if len(held) < hosts.room[h] and (not needed if held else hosts.kind[h] not in empty):
                 if not held:
                     empty.add(hosts.kind[h])
                 after = tuple(sorted((*held, order[depth])))

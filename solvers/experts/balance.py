@@ -8,6 +8,7 @@ import numpy as np
 
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.solvers.experts.pack import Packing, duplicate_slots, pack_in_rounds, separate_duplicates
+from topoplan.solvers.experts.pairs import in_pairs, shift_copies
 from topoplan.solvers.experts.problem import ExpertParams
 from topoplan.solvers.experts.refine import balance_by_swaps
 from topoplan.solvers.experts.replicate import MOST_PARTITIONED, copy_plans, greedy_copies
@@ -35,14 +36,20 @@ def balance_rows(
         [rows] float64 load over speed of the largest GPU.
     """
     state = _Best.start(len(load), len(slots), int(slots.max()))
+    params = params.for_places(int(slots.max()))
     limit = goal * (1 + params.enough)
+    if in_pairs(slots, speed):
+        every = np.arange(len(load))
+        state.keep(every, *_pack(load, shift_copies(load, len(slots)), slots, speed, goal, params))
+        return state.expert, state.value
     few = slots.sum() - load.shape[1] <= MOST_PARTITIONED  # then the plans leave nothing out and are the better way
-    for alpha in params.alphas[:1] if few and params.plans else params.alphas:
+    first, *others = params.alphas
+    for alphas in ([first],) if few and params.plans else ([first], others):
         todo = state.unfinished(limit)
-        if not todo.size:
-            break
-        copies = greedy_copies(load[todo], int(slots.sum()), alpha, len(slots))
-        state.keep(todo, *_pack(load[todo], copies, slots, speed, goal[todo], params))
+        row = np.tile(todo, len(alphas))
+        if row.size:
+            copies = [greedy_copies(load[todo], int(slots.sum()), alpha, len(slots)) for alpha in alphas]
+            state.keep(row, *_pack(load[row], np.concatenate(copies), slots, speed, goal[row], params))
     todo = state.unfinished(limit)
     if todo.size and params.plans:
         state.keep(*_try_plans(todo, load, slots, speed, goal, params))

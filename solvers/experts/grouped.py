@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from topoplan.model.fabric import FloatArray, IntArray
-from topoplan.solvers.experts.assignment import Hosts, assign_groups
+from topoplan.solvers.experts.assignment import Hosts, alike, assign_groups, heaviest_first, price_way
 from topoplan.solvers.experts.balance import balance_rows
 from topoplan.solvers.experts.problem import ExpertParams
 
@@ -31,12 +31,13 @@ def balance_groups(
     ways, least, bound = assign_groups(by_group, hosts, params.assignments)
     expert = np.full((len(load), len(hosts.slots), int(hosts.slots.max())), -1, np.int64)
     value = np.full(len(load), np.inf)
-    for attempt in range(ways.shape[1]):
-        goal = least[:, attempt]
+    plain = heaviest_first(by_group.sum(2), hosts)
+    tries = [*zip(ways.transpose(1, 0, 2), least.T, strict=True), (plain, price_way(by_group, hosts, plain))]
+    for way, goal in tries:
         todo = np.flatnonzero((value > bound * (1 + params.enough)) & (goal < value))
         if not todo.size:
             break
-        tried, reached = _balance_hosts(by_group[todo], ways[todo, attempt], hosts, goal[todo], params)
+        tried, reached = _balance_hosts(by_group[todo], way[todo], hosts, goal[todo], params)
         better = reached < value[todo]
         expert[todo[better]], value[todo[better]] = tried[better], reached[better]
     return expert, value, bound
@@ -52,13 +53,7 @@ def _balance_hosts(
     rows, _, size = by_group.shape
     expert = np.full((rows, len(hosts.slots), int(hosts.slots.max())), -1, np.int64)
     value = np.zeros(rows)
-    held = (way[:, None, :] == np.arange(len(hosts.gpus))[:, None]).sum(2)  # [rows, hosts] groups
-    kind = np.array(hosts.kind)
-    for k, count in sorted({(int(k), int(n)) for n in np.unique(held) if n for k in np.unique(kind)}):
-        row, h = np.nonzero((held == count) & (kind == k))
-        if not row.size:
-            continue
-        group = np.nonzero(way[row] == h[:, None])[1].reshape(-1, count)
+    for k, row, h, group in alike(way, hosts):
         name = (group[:, :, None] * size + np.arange(size)).reshape(len(row), -1)
         load = by_group[row[:, None], group].reshape(len(row), -1)
         like = hosts.gpus[k]

@@ -145,8 +145,9 @@ def _deal(packing: Packing, row: int) -> None:
         for gpu in takers:
             held[gpu].append(name)
         spare += [name] * (count - len(takers))
+    for gpu in [gpu for turn in range(int(room.max())) for gpu in np.flatnonzero(room > turn)]:
+        held[gpu].append(spare.pop())
     for gpu, mine in enumerate(held):
-        mine += [spare.pop() for _ in range(room[gpu])]
         packing.expert[row, gpu, : len(mine)] = mine
         packing.size[row, gpu, : len(mine)] = [share[name] for name in mine]
         packing.total[row, gpu] = sum(share[name] for name in mine)

@@ -10,6 +10,7 @@ from topoplan.solvers.experts.assignment import Hosts
 from topoplan.solvers.experts.balance import balance_rows
 from topoplan.solvers.experts.bound import even_bound
 from topoplan.solvers.experts.grouped import balance_groups
+from topoplan.solvers.experts.pairs import in_pairs, pairs_bound
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 
 DEFAULT = ExpertParams()
@@ -41,6 +42,9 @@ def place(problem: ExpertProblem, params: ExpertParams = DEFAULT) -> ExpertPlace
         else:
             bound[layers] = even_bound(load, int(slots.sum()), speed)
             rows, value[layers] = balance_rows(load, slots[live], speed, bound[layers], params)
+            if in_pairs(slots[live], speed):
+                unit = float(speed[0])
+                bound[layers] = pairs_bound(load / unit, len(live), bound[layers], value[layers])
         write_rows(expert, layers, rows, live, problem)
     return ExpertPlacement(
         gpus=problem.gpus,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,8 +39,15 @@ class ExpertParams:
     alphas: tuple[float, ...] = (0.8, 0.6, 0.9, 0.7, 1.0)
     plans: int = 4
     assignments: int = 2
-    rounds: int = 200
+    rounds: int = 60
     patience: int = 6
+
+    def for_places(self, places: int) -> ExpertParams:
+        """Parameters for GPUs with so many slots: many small replicas level finer, a single one cannot be levelled."""
+        if places == 1:
+            return replace(self, alphas=(1.0,), plans=0)
+        finer = min(1.0, max(0.01, (9 / places) ** 3))
+        return replace(self, tolerance=self.tolerance * finer, enough=self.enough * finer)
 
 
 @dataclass(frozen=True, eq=False)

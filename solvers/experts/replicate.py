@@ -76,11 +76,9 @@ def copy_plans(load: FloatArray, slots: int, cap: int) -> IntArray:
         plans = np.array(_partition_plans(extra, experts, cap), np.int64)
         by_rank = np.broadcast_to(plans, (rows, *plans.shape))
     else:
-        wasted = sorted({extra * share // 8 for share in (0, 1, 2, 4)})
         sorted_load = np.take_along_axis(load, order, 1)
-        by_rank = np.stack(
-            [_waste(greedy_copies(sorted_load, slots - w, a, cap), w) for a in PLAN_ALPHAS for w in wasted], 1
-        )
+        wasted = sorted({min(extra * share // 8, experts) for share in (0, 1, 2, 4)})
+        by_rank = np.stack([_wasteful_copies(sorted_load, slots, a, cap, w) for a in PLAN_ALPHAS for w in wasted], 1)
     copies = np.empty_like(by_rank)
     np.put_along_axis(copies, np.broadcast_to(order[:, None], copies.shape), by_rank, 2)
     return copies
@@ -106,7 +104,9 @@ def _partitions(total: int, largest: int) -> Iterator[list[int]]:
             yield [first, *rest]
 
 
-def _waste(copies: IntArray, wasted: int) -> IntArray:
-    """Give one more copy to each of the lightest experts (the last columns)."""
-    copies[:, copies.shape[1] - wasted :] += 1
-    return copies
+def _wasteful_copies(load: FloatArray, slots: int, alpha: float, cap: int, wasted: int) -> IntArray:
+    """Greedy copies, but one more for each of the `wasted` lightest experts (last columns) where the cap allows."""
+    plain = greedy_copies(load, slots, alpha, cap)
+    copies = greedy_copies(load, slots - wasted, alpha, cap)
+    copies[:, load.shape[1] - wasted :] += 1
+    return np.where((copies.max(1) <= cap)[:, None], copies, plain)
