@@ -67,10 +67,14 @@ class Annealer:
         state, rng = self.state, self.rng
         start = best = state.value
         best_host, log_ratio = list(self.host), math.log(END / START)
-        for step in range(proposals if self.movable and len(self.members) > 1 else 0):
-            if step % REPORT_EVERY == 0 and not watch(Progress("refine", step / proposals, best, 0.0)):
-                break
+        step = told = 0
+        while step < proposals and self.movable and len(self.members) > 1:
+            if step >= told:
+                told = step + REPORT_EVERY
+                if not watch(Progress("refine", step / proposals, best, 0.0)):
+                    break
             pairs = self._propose()
+            step += max(1, len(pairs))  # a clique costs as much as its blocks
             if not pairs:
                 continue
             delta = state.swap(pairs)

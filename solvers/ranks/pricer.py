@@ -6,14 +6,59 @@ the result by `topoplan.cost.price`, which looks at each rail.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from topoplan.cost.hashing import HashedFlows, expected_slowest
+from topoplan.cost.hashing import HashedFlows, link_distribution
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
-from topoplan.solvers.ranks.blocks import Blocks
+from topoplan.solvers.ranks.blocks import AxisArcs, Blocks
+
+GRID_EXACT = 24  # points one lattice step apart just above the floor of an axis
+GRID_WIDE = 24  # and beyond them to this many times the floor, ever wider
+GRID_REACH = 30.0
+
+
+class AxisTable:
+    """Log-probability that all links of an uplink are done by each point of a time grid, by its counts; cached."""
+
+    def __init__(self, arcs: AxisArcs, floor_s: float, slowest_link: float) -> None:
+        step = arcs.step_bytes / slowest_link
+        exact = floor_s + step * np.arange(GRID_EXACT + 1)
+        wide = exact[-1] * np.geomspace(1, max(GRID_REACH * max(floor_s, step) / exact[-1], 2.0), GRID_WIDE + 1)[1:]
+        self.grid = np.concatenate([exact, wide])
+        self.width = np.diff(self.grid, append=self.grid[-1])
+        self.floor = floor_s
+        self.arcs = arcs
+        self._known: dict[tuple[float, ...], FloatArray] = {}
+
+    def row(self, links: float, bandwidth: float, repeat: float, counts: tuple[float, ...]) -> FloatArray:
+        """[grid] float64 log P(all `links` links of `repeat` equal uplinks are done by each time)."""
+        key = (links, bandwidth, repeat, *counts)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._compute(links, bandwidth, counts) * repeat
+        return found
+
+    def _compute(self, links: float, bandwidth: float, counts: tuple[float, ...]) -> FloatArray:
+        if not any(c > 1e-9 for c in counts):
+            return np.zeros(len(self.grid))
+        if links <= 0:
+            return np.full(len(self.grid), -1e3)
+        one = np.ones(1)
+        below = link_distribution(
+            HashedFlows(
+                np.array([counts]), self.arcs.steps, self.arcs.step_bytes, 0 * one, links * one, bandwidth * one
+            )
+        )[0]
+        k = np.floor(self.grid * bandwidth / self.arcs.step_bytes + 1e-9).astype(np.int64)
+        return np.asarray(links * np.log(np.maximum(below[np.minimum(k, len(below) - 1)], 1e-300)))
+
+    def seconds(self, log: FloatArray) -> float:
+        """Expected slowest link given the summed log-probabilities."""
+        return self.floor + float(((1 - np.exp(log)) * self.width).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,21 +170,26 @@ class Pricer:
         hops = float((counts[:, 0] * self.column_bytes[:, None] * self.climb).sum())
         exposed, first = 0.0, 0
         for a, arcs in enumerate(self.blocks.axes):
-            floor = float(self.floors_s[arcs.index])
             part = counts[first : first + len(arcs.steps)]
             first += len(arcs.steps)
-            seconds = self._hashed_seconds(a, part, floor) if self.hashed else max(floor, float(load[a].max()))
+            spread = max(float(self.floors_s[arcs.index]), float(load[a].max()))
+            seconds = self._hashed_seconds(a, part) if self.hashed else spread
             exposed += 1e3 * float(self.exposure[arcs.index]) * seconds
         return exposed, float(load.sum(0).max(initial=0.0)), hops
 
-    def _hashed_seconds(self, a: int, counts: FloatArray, floor: float) -> float:
-        arcs = self.blocks.axes[a]
-        rows = (counts * self.scale).reshape(len(arcs.steps), -1).T
-        key = np.column_stack([rows.round(6), np.tile(self.links, 2), np.tile(self.bandwidth, 2)])
-        key, index = np.unique(key[rows.sum(1) > 0], axis=0, return_inverse=True)
-        if not len(key):
-            return floor
-        repeat = np.bincount(index, np.tile(self.repeat, 2)[rows.sum(1) > 0], len(key))
-        n = len(arcs.steps)
-        flows = HashedFlows(key[:, :n], arcs.steps, arcs.step_bytes, np.zeros(len(key)), key[:, n], key[:, n + 1])
-        return expected_slowest(flows, floor, repeat)
+    @cached_property
+    def tables(self) -> list[AxisTable]:
+        """Of each axis: what is known of its slowest link."""
+        top = float(self.bandwidth[self.bandwidth > 0].max(initial=1.0))
+        return [AxisTable(arcs, float(self.floors_s[arcs.index]), top) for arcs in self.blocks.axes]
+
+    def _hashed_seconds(self, a: int, counts: FloatArray) -> float:
+        table = self.tables[a]
+        rows = (counts * self.scale).reshape(len(counts), -1).T
+        ends = np.column_stack([np.tile(x, 2) for x in (self.links, self.bandwidth, self.repeat)])
+        live = rows.sum(1) > 0
+        keys = np.column_stack([ends, rows.round(3)])[live].tolist()
+        log = np.zeros(len(table.grid))
+        for (links, bandwidth, repeat, *pairs), times in Counter(map(tuple, keys)).items():
+            log += times * table.row(links, bandwidth, repeat, tuple(pairs))
+        return table.seconds(log)

@@ -9,54 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from topoplan.cost.hashing import HashedFlows, link_distribution
 from topoplan.model.fabric import FloatArray, IntArray
-from topoplan.solvers.ranks.blocks import AxisArcs, Blocks
+from topoplan.solvers.ranks.blocks import Blocks
 from topoplan.solvers.ranks.pricer import Pricer
-
-GRID_EXACT = 24  # points one lattice step apart just above the floor of an axis
-GRID_WIDE = 24  # and beyond them to this many times the floor, ever wider
-GRID_REACH = 30.0
-
-
-class AxisTable:
-    """Log-probability that all links of an uplink are done by each point of a time grid, by its counts; cached."""
-
-    def __init__(self, arcs: AxisArcs, floor_s: float, slowest_link: float) -> None:
-        step = arcs.step_bytes / slowest_link
-        exact = floor_s + step * np.arange(GRID_EXACT + 1)
-        wide = exact[-1] * np.geomspace(1, max(GRID_REACH * max(floor_s, step) / exact[-1], 2.0), GRID_WIDE + 1)[1:]
-        self.grid = np.concatenate([exact, wide])
-        self.width = np.diff(self.grid, append=self.grid[-1])
-        self.floor = floor_s
-        self.arcs = arcs
-        self._known: dict[tuple[float, ...], FloatArray] = {}
-
-    def row(self, links: float, bandwidth: float, repeat: float, counts: tuple[float, ...]) -> FloatArray:
-        """[grid] float64 log P(all `links` links of `repeat` equal uplinks are done by each time)."""
-        key = (links, bandwidth, repeat, *counts)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = self._compute(links, bandwidth, counts) * repeat
-        return found
-
-    def _compute(self, links: float, bandwidth: float, counts: tuple[float, ...]) -> FloatArray:
-        if not any(c > 1e-9 for c in counts):
-            return np.zeros(len(self.grid))
-        if links <= 0:
-            return np.full(len(self.grid), -1e3)
-        one = np.ones(1)
-        below = link_distribution(
-            HashedFlows(
-                np.array([counts]), self.arcs.steps, self.arcs.step_bytes, 0 * one, links * one, bandwidth * one
-            )
-        )[0]
-        k = np.floor(self.grid * bandwidth / self.arcs.step_bytes + 1e-9).astype(np.int64)
-        return np.asarray(links * np.log(np.maximum(below[np.minimum(k, len(below) - 1)], 1e-300)))
-
-    def seconds(self, log: FloatArray) -> float:
-        """Expected slowest link given the summed log-probabilities."""
-        return self.floor + float(((1 - np.exp(log)) * self.width).sum())
 
 
 class Steering:
@@ -75,9 +30,8 @@ class Steering:
         self.groups = pricer.groups
         self.group: list[int] = fabric.host_group[place].tolist()
         self.ancestors: list[list[int]] = fabric.group_ancestor.T.tolist()
-        top = float(pricer.bandwidth[pricer.bandwidth > 0].max(initial=1.0))
         axes = pricer.blocks.axes
-        self.tables = [AxisTable(arcs, float(pricer.floors_s[arcs.index]), top) for arcs in axes]
+        self.tables = pricer.tables
         self.exposure = [1e3 * float(pricer.exposure[arcs.index]) for arcs in axes]
         self.first_column = np.cumsum([0, *(len(arcs.steps) for arcs in axes)]).tolist()
         self.neighbours = _neighbours(pricer.blocks, self.first_column)
