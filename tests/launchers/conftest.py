@@ -85,6 +85,7 @@ def write_all(tmp_path: Path) -> Callable[[Mapping[str, LaunchFile]], Path]:
 
     def write(files: Mapping[str, LaunchFile]) -> Path:
         folder = tmp_path / "launch"
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for name, file in files.items():
             (folder / name).write_text(file.text, encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from topoplan.errors import InputError
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
 from topoplan.model.placement import RankPlacement
 
@@ -120,6 +121,28 @@ def test_torchrun_knows_aliases_and_refuses_strangers(placement_of: Place, write
     stranger = run([str(folder / "run.sh"), "x.py"], TORCHRUN=fake, TOPOPLAN_HOST="c")
     assert (stranger.returncode, stranger.stdout) == (6, "")
     assert "TOPOPLAN_HOST" in stranger.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a$(touch${IFS}hit)", "a`touch${IFS}hit`", "a;touch${IFS}hit;", "a'$(touch${IFS}hit)'", 'a"&&touch${IFS}hit'],
+)
+def test_a_name_that_slipped_through_would_still_be_text(
+    name: str, placement_of: Place, write_all: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placement = placement_of([name, "b"], gpus=1)
+    with pytest.raises(InputError, match="refused"):
+        LaunchRequest(placement)
+    monkeypatch.setattr("topoplan.launchers.base.check_name", str)
+    monkeypatch.setattr("topoplan.launchers.match.check_name", str)
+    request = LaunchRequest(placement)
+    for launcher, command in (("torchrun", "run.sh"), ("openmpi", "topoplan-env"), ("slurm", "topoplan-env")):
+        folder = write_all(get_launcher(launcher).write(request))
+        fake = program(folder, "torchrun", 'echo "$5"\n')
+        env = {"TOPOPLAN_HOST": "b", "TORCHRUN": fake, "OMPI_COMM_WORLD_RANK": "1", "SLURM_PROCID": "1"}
+        result = run(["sh", "-c", f'cd "$0" && ./{command} printenv MASTER_ADDR', str(folder)], **env)
+        assert result.stdout.strip().removeprefix("--master-addr=") == name, result.stderr
+        assert not (folder / "hit").exists()
 
 
 def test_torchrun_scripts_agree(whole_hosts: RankPlacement, write_all: Write) -> None:

@@ -91,6 +91,11 @@ def test_names_resolve(fabric_of: Callable[..., Fabric], name: str, host: str | 
     assert (None if found is None else fabric.host_names[found]) == host
 
 
+def test_an_exact_name_wins_over_one_in_another_case(fabric_of: Callable[..., Fabric]) -> None:
+    names = HostNames(fabric_of(["Node", "node"]))
+    assert [names.find("Node"), names.find("node")] == [0, 1]
+
+
 def test_ambiguous_names_are_refused(fabric_of: Callable[..., Fabric]) -> None:
     names = HostNames(fabric_of(["n1.a", "n1.b", "Node", "node"]))
     for name in ("n1", "N1", "NODE"):

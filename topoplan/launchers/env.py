@@ -74,7 +74,8 @@ if [ "${TOPOPLAN_ONE_GPU:-0}" = 1 ]; then
     gpus=$gpu
 fi
 export RANK="$rank" LOCAL_RANK="$local" LOCAL_WORLD_SIZE="$size" WORLD_SIZE=@RANKS@
-export MASTER_ADDR="${TOPOPLAN_MASTER_ADDR:-@MASTER_TEXT@}" MASTER_PORT="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}"
+master=@MASTER@
+export MASTER_ADDR="${TOPOPLAN_MASTER_ADDR:-$master}" MASTER_PORT="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}"
 export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES="$gpus"
 if [ "$hcas" != - ]; then
     export NCCL_IB_HCA="${NCCL_IB_HCA:-@EXACT_TEXT@$hcas}"
@@ -116,7 +117,7 @@ def wrapper(
         "TABLE_TEXT": FILE_NAME,
         "RANKS": request.placement.ranks,
         "RANKS_TEXT": request.placement.ranks,
-        "MASTER_TEXT": rows[0].host,
+        "MASTER": rows[0].host,
         "PORT_TEXT": request.master_port,
         "EXACT_TEXT": _EXACT,
     }

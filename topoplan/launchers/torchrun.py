@@ -23,8 +23,9 @@ _UNEVEN = """\
 export TORCH_ELASTIC_WORKER_IDENTICAL=0
 """
 _TORCHRUN = """\
-@UNEVEN_TEXT@exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
-    --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-@MASTER_TEXT@}" \\
+@UNEVEN_TEXT@master=@MASTER@
+exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
+    --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-$master}" \\
     --master-port="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}" "$@"
 """
 _RUN = """\
@@ -73,7 +74,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     plan = f"plan {request.label}: {request.placement.ranks} ranks on {len(rows)} hosts"
     common: dict[str, str | int] = {
         "NODES": len(rows),
-        "MASTER_TEXT": rows[0].host,
+        "MASTER": rows[0].host,
         "PORT_TEXT": request.master_port,
         "FIND_TEXT": FIND_ROW,
         "END_TEXT": _END,

@@ -7,6 +7,7 @@ export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=1,0
 export NCCL_IB_HCA="${NCCL_IB_HCA:-=mlx5_0,mlx5_1}"
 # Hosts have different numbers of ranks; set to 1 this would make torchrun assume that they do not.
 export TORCH_ELASTIC_WORKER_IDENTICAL=0
+master=h6
 exec "${TORCHRUN:-torchrun}" --nnodes=6 --node-rank=3 --nproc-per-node=2 \
-    --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-h6}" \
+    --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-$master}" \
     --master-port="${TOPOPLAN_MASTER_PORT:-29500}" "$@"

@@ -52,6 +52,7 @@ if [ "$hcas" != - ]; then
 fi
 # Hosts have different numbers of ranks; set to 1 this would make torchrun assume that they do not.
 export TORCH_ELASTIC_WORKER_IDENTICAL=0
+master=h6
 exec "${TORCHRUN:-torchrun}" --nnodes=6 --node-rank="$node" --nproc-per-node="$processes" \
-    --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-h6}" \
+    --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-$master}" \
     --master-port="${TOPOPLAN_MASTER_PORT:-29500}" "$@"
