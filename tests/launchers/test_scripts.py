@@ -130,6 +130,9 @@ def test_torchrun_knows_aliases_and_refuses_strangers(placement_of: Place, write
 def test_a_name_that_slipped_through_would_still_be_text(
     name: str, placement_of: Place, write_all: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with pytest.raises(InputError, match="refused"):
+        placement_of([name, "b"], gpus=1)
+    monkeypatch.setattr("topoplan.model.fabric.check_name", str)
     placement = placement_of([name, "b"], gpus=1)
     with pytest.raises(InputError, match="refused"):
         LaunchRequest(placement)

@@ -287,13 +287,16 @@ OPS = tuple(sorted(_SHARE))
 
 
 def _custom_axis(axis: CustomAxis, groups: IntArray, gpus_per_host: int) -> list[_Part]:
+    def rails(ranks: IntArray, sent: float) -> Flows:
+        return rail_ring(ranks, sent, gpus_per_host)
+
     make: dict[str, Callable[[IntArray, float], Flows]] = {"all_to_all": all_to_all, "p2p": chain, "ring": ring}
     parts = []
     for item in axis.collectives:
         if item.op not in _SHARE:
             raise InputError(f"axis {axis.name}: op {item.op!r} is not one of {', '.join(OPS)}")
         sent = item.size_bytes * item.count * _SHARE[item.op](axis.size)
-        flows = make.get(item.op, lambda g, b: rail_ring(g, b, gpus_per_host))(groups, sent)
+        flows = make.get(item.op, rails)(groups, sent)
         collective = Collective(axis.name, item.op, groups, sent, float(item.count))
         parts.append(_Part(collective, flows, 1 - item.overlap))
     return parts

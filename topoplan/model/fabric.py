@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from topoplan.errors import InputError
+from topoplan.names import check_name
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -445,6 +446,10 @@ def _check_groups(tiers: tuple[Tier, ...], groups: tuple[Group, ...]) -> None:
 def _check_hosts(fabric: Fabric) -> None:
     seen: set[str] = set()
     for host in fabric.hosts:
+        try:
+            check_name(host.name)
+        except ValueError as error:
+            raise InputError(str(error)) from None
         if host.name in seen:
             raise InputError(f"host {host.name} is listed twice", hint="each host belongs to one group")
         seen.add(host.name)

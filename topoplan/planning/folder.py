@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from topoplan import __version__
-from topoplan.errors import InputError, Place
+from topoplan.errors import InputError, Place, VerificationError
 from topoplan.files.atomic import write_folder
 from topoplan.files.fabric_yaml import read_fabric_yaml
 from topoplan.files.inputs import read_source
@@ -19,6 +19,7 @@ from topoplan.files.job_yaml import read_job
 from topoplan.files.plan_json import parse_plan
 from topoplan.launchers import LAUNCHERS, Difference, compare, get_launcher
 from topoplan.model.job import Job
+from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Plan
 from topoplan.planning.artefacts import Artefacts
 
@@ -87,6 +88,8 @@ def verify_launch_files(opened: PlanFolder) -> dict[str, list[Difference]]:
     ------
     InputError
         The folder has no launch files.
+    VerificationError
+        Files that no launcher would take.
     """
     placement = opened.plan.placement
     if placement is None:
@@ -95,9 +98,19 @@ def verify_launch_files(opened: PlanFolder) -> dict[str, list[Difference]]:
     if not texts:
         place = Place(str(opened.path / "launch"))
         raise InputError("no launch files", place=place, hint="write them with topoplan export PLAN --launcher NAME")
-    return {
-        name: compare(placement, get_launcher(name).read(files), get_launcher(name)) for name, files in texts.items()
-    }
+    return {name: _differences(placement, name, files) for name, files in texts.items()}
+
+
+def _differences(placement: RankPlacement, name: str, files: Mapping[str, str]) -> list[Difference]:
+    launcher = get_launcher(name)
+    try:
+        order = launcher.read(files)
+    except InputError as error:
+        # files that are broken, or that contradict each other, cannot make the plan
+        raise VerificationError(
+            f"{name}: {error}", hint=f"write them again: topoplan export --launcher {name}"
+        ) from None
+    return compare(placement, order, launcher)
 
 
 def is_plan(path: Path) -> bool:

@@ -54,7 +54,10 @@ def open_fabric(spec: str, *, host_type: str | None = None, format: str | None =
     if spec != STDIN and not Path(spec).exists():
         return _from_catalog(spec)
     source = read_source(spec, limit=MAX_TOPOLOGY_BYTES)
-    if format == "topoplan" or (format is None and kind_of(source.content[:65536].decode("utf-8", "replace"))):
+    kind = kind_of(source.content[:65536].decode("utf-8", "replace"))
+    if kind == "Job":
+        raise InputError("this is a Job; a Fabric is needed here", place=Place(source.shown))
+    if format == "topoplan" or (format is None and kind):
         if host_type:
             raise InputError("--host-type is for foreign files; a Fabric file says what its hosts are")
         fabric, name = parse_fabric(source.text, source.shown), "topoplan"
