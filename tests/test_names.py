@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topoplan import names
@@ -51,11 +51,13 @@ def test_expand_refuses(text: str, problem: str) -> None:
     assert time.process_time() - started < 1
 
 
+@settings(deadline=None)
 @given(st.lists(HOST, max_size=30))
 def test_compress_reads_back(listed: list[str]) -> None:
     assert names.expand(names.compress(listed)) == listed
 
 
+@settings(deadline=None)
 @given(st.text("n-", max_size=3), st.integers(0, 10**19), st.integers(1, 50), st.integers(0, 21))
 def test_compress_reads_back_runs(stem: str, first: int, count: int, width: int) -> None:
     listed = [f"h{stem}{str(first + i).zfill(width)}" for i in range(count)]

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topoplan import units
@@ -55,6 +55,7 @@ def test_other_units(parse: Callable[[object], float], text: str, expected: floa
             parse(bad)
 
 
+@settings(deadline=None)
 @given(POSITIVE)
 def test_formats_read_back_exactly(value: float) -> None:
     assert units.parse_bandwidth(units.format_bandwidth(value)) == value

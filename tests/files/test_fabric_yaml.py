@@ -118,7 +118,8 @@ def test_assumptions_are_said() -> None:
     assert fabric.routing == "adaptive"
     assert "routing is not given: adaptive (InfiniBand, as no fabric_type is given)" in fabric.assumed
     assert "host type box: scale_up is not given: no NVLink between its GPUs" in fabric.assumed
-    assert fabric.host_types[0].nics == ()
+    assert not fabric.host_types[0].nics
+    assert fabric.warnings == ("host type box has no NICs, so its hosts reach no other host",)
     ethernet = parse_fabric(HEAD.replace("routing: ecmp", "fabric_type: ethernet") + TYPE + "hosts: [{names: a}]\n")
     assert ethernet.routing == "ecmp"
 
@@ -143,7 +144,10 @@ def test_physical_order_is_stable() -> None:
 
 
 CASES = [  # what is changed, into what, the place of the error, the message, the hint
-    ("kind: Fabric", "kind: Fabrik", "2:7", "kind must be 'Fabric'", ""),
+    ("kind: Fabric", "kind: Fabrik", "2:7", "kind must be 'Fabric' here, not 'Fabrik'", ""),
+    ("kind: Fabric", "kind: Job", "2:7", "kind must be 'Fabric' here, not 'Job'", ""),
+    ("kind: Fabric\n", "", "1:1", "kind is missing", ""),
+    ("topoplan/v1", "topoplan/v2", "1:13", "apiVersion must be 'topoplan/v1'", ""),
     ("routing: ecmp", "routing: ecpm", "4:10", "routing must be 'adaptive', 'ecmp' or 'static', not 'ecpm'", ""),
     ("gpus: 8", "gpu: 8", "6:9", "unknown key", "did you mean 'gpus'"),
     ("gpus: 8", "gpus: eight", "6:15", "whole number", ""),

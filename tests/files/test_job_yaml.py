@@ -141,7 +141,7 @@ def test_canonical_folder_reads_back(folder: Path, tmp_path_factory: pytest.Temp
 
 
 CASES = [  # text, what is changed, into what, the place, the message, the hint
-    (MODEL, "kind: Job", "kind: Jop", "2:7", "kind must be 'Job'", ""),
+    (MODEL, "kind: Job", "kind: Jop", "2:7", "kind must be 'Job' here", ""),
     (MODEL, "deepseek-v3", "DeepSeek-V4", "4:8", "'DeepSeek-V4' is not a preset", "did you mean 'deepseek-v3'"),
     (MODEL, "ep: 64", "ep: 60", "5:11", "ep x etp = 60 does not divide", "expert groups"),
     (MODEL, "dp: 128", "dp: 16777216", "5:11", "more than", ""),

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topoplan.errors import InputError
@@ -99,6 +99,7 @@ def test_pure_python_loader_agrees(text: str, monkeypatch: pytest.MonkeyPatch) -
     assert outcome() == compiled
 
 
+@settings(deadline=None)
 @given(st.text("ab:{}[],-&*!|>'\"#%@ \n\t?1.~<", max_size=60))
 def test_garbage_raises_input_errors_only(text: str) -> None:
     with contextlib.suppress(InputError):
@@ -110,11 +111,13 @@ SCALAR = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.floats(
 DATA = st.recursive(SCALAR | TEXT, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
 
 
+@settings(deadline=None)
 @given(DATA)
 def test_reads_json(data: object) -> None:
     assert parse(json.dumps(data, ensure_ascii=False), "f").data == data
 
 
+@settings(deadline=None)
 @given(DATA)
 def test_reads_what_emit_writes(data: object) -> None:
     if data is None or _holds_nothing(data):

@@ -125,7 +125,8 @@ class _Reader:
         return HostType(name, item.gpus, nics, domain, bandwidth, item.gpu_memory, item.flops, item.speed)
 
     def _nics(self, item: HostTypeShape, loc: Loc) -> tuple[Nic, ...]:
-        if item.nics is None:
+        if not item.nics:
+            self.warnings.append(f"host type {loc[1]} has no NICs, so its hosts reach no other host")
             return ()
         if isinstance(item.nics, NicCount):
             return counted_nics(item.nics.count, item.nics.bandwidth, item.gpus)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -15,7 +15,7 @@ MAX_COUNT = 2**24  # more ranks or GPUs than anyone has; bounds what a hostile n
 _MAX_TEXT = 253
 _MAX_SHOWN = 8  # further errors of a file named after the first
 
-S = TypeVar("S", bound="Shape")
+S = TypeVar("S", bound="Header")
 
 
 class Shape(BaseModel):
@@ -75,11 +75,20 @@ def check(shape: type[S], marked: Marked) -> S:
     """
     if not isinstance(marked.data, dict):
         raise marked.error("the file must be a mapping of keys to values, such as 'kind: Fabric'")
+    _check_kind(shape, marked)
     try:
         return shape.model_validate(marked.data)
     except ValidationError as error:
         details = error.errors(include_url=False)
     raise _input_error(marked, details)
+
+
+def _check_kind(shape: type[Header], marked: Marked) -> None:
+    """Tell a wrong kind of file before its keys are called unknown one by one."""
+    wanted = get_args(shape.model_fields["kind"].annotation)
+    given = marked.data.get("kind", wanted[0])
+    if given not in wanted:
+        raise marked.error(f"kind must be {wanted[0]!r} here, not {shown(given)}", ("kind",))
 
 
 def _input_error(marked: Marked, details: list[ErrorDetails]) -> InputError:
