@@ -67,6 +67,11 @@ def baselines(problem: RankProblem) -> dict[str, Prediction]:
     return {c.method: c.prediction for c in _baselines(problem)}
 
 
+def plain_placement(problem: RankProblem, name: str) -> IntArray:
+    """[ranks] int64 GPU of each rank in the plain order of that name."""
+    return fill(problem, one_component(problem, baseline_orders(problem)[name]))
+
+
 def _candidate(problem: RankProblem, method: str, gpu: IntArray) -> _Candidate:
     return _Candidate(method, gpu, predict(problem.fabric, problem.traffic, gpu))
 

@@ -31,10 +31,13 @@ def show_plan(plan: Plan, output: str) -> None:
         click.echo(line)
 
 
-def report_html(plan: Plan, job: Job | None, command: str) -> str:
-    """The report of a plan."""
-    from topoplan.planning.solve import job_traffic  # noqa: PLC0415
+def report_html(plan: Plan, job: Job | None, command: str, hosts: tuple[str, ...] | None = None) -> str:
+    """The report of a plan that was made within `hosts` (None for the whole fabric)."""
+    from topoplan.planning.solve import allowed_hosts, job_traffic, linear_placement  # noqa: PLC0415
     from topoplan.reports.html import ReportInput, render_html  # noqa: PLC0415
 
-    traffic = job_traffic(job, plan.placement.fabric) if job is not None and plan.placement is not None else None
-    return render_html(ReportInput(plan=plan, traffic=traffic, command=command))
+    if job is None or plan.placement is None:
+        return render_html(ReportInput(plan, command))
+    fabric = plan.placement.fabric
+    traffic = job_traffic(job, fabric, allowed_hosts(fabric, hosts))
+    return render_html(ReportInput(plan, command, traffic, job, linear_placement(job, fabric, hosts)))

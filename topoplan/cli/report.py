@@ -21,7 +21,7 @@ def command(plan: str, out: str | None) -> None:
     opened = open_plan(plan)
     run = opened.path / "run.json"
     made_by = json.loads(run.read_text()).get("command", "") if run.is_file() else ""
-    text = report_html(opened.plan, opened.job, str(made_by))
+    text = report_html(opened.plan, opened.job, str(made_by), opened.hosts)
     if out == "-":
         click.echo(text)
         return

@@ -74,9 +74,10 @@ def command(
     able = capability(names)
     read = open_job(job)
     fabric = open_fabric(topology, host_type=host_type, format=format_name)
+    within = host_list(hosts, os.environ)
     with SearchWatch(time_limit) as watch:
         wanted = SolveOptions(
-            hosts=host_list(hosts, os.environ),
+            hosts=within,
             objective=objective,
             params=RankParams(seed=seed),
             capability=able,
@@ -88,9 +89,9 @@ def command(
         render.note(f"stopped by {watch.reason}: this is the best plan so far")
     if out:
         shown = shlex.join(["topoplan", *sys.argv[1:]])
-        contents = plan_artefacts(plan, read.job, names, formats or ("sglang",))
+        contents = plan_artefacts(plan, read.job, names, formats or ("sglang",), within)
         if not no_report:
-            contents.files["report.html"] = report_html(plan, read.job, shown)
+            contents.files["report.html"] = report_html(plan, read.job, shown, within)
         run = {"elapsed_s": round(watch.elapsed_s, 3), "stopped_by": watch.reason, "time_limit_s": time_limit}
         save(out, contents, {"command": shown, **run})
         render.note(f"wrote {out}/")

@@ -35,7 +35,11 @@ class Artefacts:
 
 
 def plan_artefacts(
-    plan: Plan, job: Job | None, launchers: Iterable[str] = (), formats: Iterable[str] = ()
+    plan: Plan,
+    job: Job | None,
+    launchers: Iterable[str] = (),
+    formats: Iterable[str] = (),
+    hosts: Iterable[str] | None = None,
 ) -> Artefacts:
     """Everything of a plan folder that depends on its inputs alone; run.json and the report come from the caller.
 
@@ -43,6 +47,8 @@ def plan_artefacts(
     ----------
     launchers, formats
         Launchers to write files for, and formats of expert maps.
+    hosts
+        The allocation that was planned within, None for the whole fabric.
 
     Raises
     ------
@@ -57,6 +63,8 @@ def plan_artefacts(
         result.files["inputs/fabric.yaml"] = format_fabric(plan.placement.fabric)
         for launcher in launchers:
             result.add(f"launch/{launcher}", launch_files(plan, launcher, job))
+    if hosts is not None:
+        result.files["inputs/hosts.txt"] = "".join(f"{name}\n" for name in hosts)
     if job is not None:
         result.files.update(_job_inputs(job))
     if plan.experts is not None:

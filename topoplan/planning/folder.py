@@ -26,11 +26,12 @@ from topoplan.planning.artefacts import Artefacts
 
 @dataclass(frozen=True, eq=False)
 class PlanFolder:
-    """A plan read back, with its job and the folder it stands in."""
+    """A plan read back, with its job, the folder it stands in, and the allocation it was planned within."""
 
     plan: Plan
     job: Job | None
     path: Path
+    hosts: tuple[str, ...] | None = None
 
 
 def save(folder: str, contents: Artefacts, run: Mapping[str, Any]) -> None:
@@ -67,7 +68,9 @@ def open_plan(path: str) -> PlanFolder:
     fabric = read_fabric_yaml(fabric_file) if fabric_file.exists() else None
     plan = parse_plan(source.text, fabric, source.shown)
     job = read_job(job_file).job if job_file.exists() else None
-    return PlanFolder(plan, job, folder)
+    hosts_file = folder / "inputs" / "hosts.txt"
+    hosts = tuple(read_source(hosts_file).text.split()) if hosts_file.exists() else None
+    return PlanFolder(plan, job, folder, hosts)
 
 
 def launch_texts(folder: Path) -> dict[str, dict[str, str]]:

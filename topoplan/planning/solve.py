@@ -17,7 +17,15 @@ from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import InputFile, Plan, Prediction, Stages
 from topoplan.model.traffic import Traffic
 from topoplan.names import closest
-from topoplan.solvers.ranks import RankParams, RankProblem, RankSolution, Watch, keep_going, solve_ranks
+from topoplan.solvers.ranks import (
+    RankParams,
+    RankProblem,
+    RankSolution,
+    Watch,
+    keep_going,
+    plain_placement,
+    solve_ranks,
+)
 from topoplan.solvers.stages import layer_costs, split_layers
 
 NOTHING = 0.005  # exposed time that differs by less than this share is called the same
@@ -83,6 +91,13 @@ def job_traffic(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> T
     """Traffic of a job on hosts of a fabric; `allowed` [hosts] bool narrows them."""
     stages = stages_of(job)
     return traffic_of(job, stages.first if stages else (), domain_size(fabric, allowed))
+
+
+def linear_placement(job: Job, fabric: Fabric, hosts: tuple[str, ...] | None = None) -> RankPlacement:
+    """Ranks on hosts in physical order, as the linear baseline prices them."""
+    allowed = allowed_hosts(fabric, hosts)
+    problem = RankProblem(fabric, job_traffic(job, fabric, allowed), allowed=allowed)
+    return RankPlacement(fabric, plain_placement(problem, "linear"))
 
 
 def allowed_hosts(fabric: Fabric, hosts: tuple[str, ...] | None) -> BoolArray | None:
