@@ -1,0 +1,320 @@
+"""The fabric drawn: groups as boxes in boxes, hosts as cells coloured by what runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from topoplan.model.fabric import Fabric, IntArray
+from topoplan.model.placement import RankPlacement
+from topoplan.reports.amounts import counted, shortened
+from topoplan.reports.labels import Labels, ink_on, rank_labels, stage_labels
+from topoplan.reports.layout import GLYPH, PAD, TITLE, TITLE_SIZE, Cell, Layout, lay_out
+from topoplan.reports.shares import ground, label_shares
+from topoplan.reports.svg import FAINT, INK, MUTED, VERMILION, draw, printable
+from topoplan.units import format_bandwidth
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARGIN, NAME_SIZE, NAME_HEIGHT, LEGEND_SIZE, LEGEND_LINE = 3.0, 6.5, 11.0, 8.5, 16.0
+CAPTION = 20.0  # height of a panel's caption
+MOST_KEYS = 24  # labels that get a legend entry each; of more only the ends and every nth
+_BOX_FILLS = ("#f4f6f8", "#ffffff", "#f4f6f8", "#ffffff")
+_FREE, _USABLE, _BROKEN = "#ffffff", "#a9cce3", "#f6ddd2"
+MIN_CROSS = 6.0  # a narrower broken part is only tinted
+
+Rect = tuple[float, float, float, float]  # x, y, width, height
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A fabric drawn once: where it is, and what its cells show.
+
+    Parameters
+    ----------
+    labels
+        None where nothing is placed.
+    """
+
+    fabric: Fabric
+    layout: Layout
+    placement: RankPlacement | None
+    labels: Labels | None
+    caption: str = ""
+
+
+def fabric_svg(
+    fabric: Fabric,
+    placement: RankPlacement | None = None,
+    stages: IntArray | None = None,
+    *,
+    labels: Labels | None = None,
+    key: str = "fabric",
+) -> str:
+    """SVG element of a fabric, and of where a job runs on it.
+
+    Parameters
+    ----------
+    stages
+        [ranks] int64 pipeline rank of each rank; without it hosts are coloured by rank number.
+    labels
+        Colours hosts by something else, such as expert groups.
+    key
+        Prefix of the ids, unique in a page.
+    """
+    if placement is not None and labels is None:
+        labels = _default_labels(placement, stages)
+    panel = Panel(fabric, lay_out(fabric).moved(MARGIN, MARGIN), placement, labels)
+    return _svg([panel], key, _title(panel), describe(panel))
+
+
+def compare_svg(
+    panels: Sequence[tuple[str, RankPlacement]], stages: IntArray | None = None, *, key: str = "fabric"
+) -> str:
+    """SVG element of several placements of one job on one fabric, under each other, each with its caption."""
+    drawn, y = [], MARGIN
+    for caption, placement in panels:
+        layout = lay_out(placement.fabric).moved(MARGIN, y + CAPTION)
+        labels = _default_labels(placement, stages)
+        drawn.append(Panel(placement.fabric, layout, placement, labels, printable(caption)))
+        y += CAPTION + layout.height + CAPTION / 2
+    description = " ".join(f"{panel.caption}: {describe(panel)}" for panel in drawn)
+    return _svg(drawn, key, "; ".join(panel.caption for panel in drawn), description)
+
+
+def _default_labels(placement: RankPlacement, stages: IntArray | None) -> Labels:
+    # one stage says nothing about where ranks went
+    return stage_labels(stages) if stages is not None and stages.max() > 0 else rank_labels(placement.ranks)
+
+
+def _title(panel: Panel) -> str:
+    if panel.labels is None:
+        return f"Fabric {panel.fabric.name}"
+    return f"Fabric {panel.fabric.name}: hosts coloured by {panel.labels.noun}"
+
+
+def describe(panel: Panel) -> str:
+    """What the figure shows, in words."""
+    fabric = panel.fabric
+    tiers = " in ".join(
+        counted(sum(g.tier == t for g in fabric.groups), f"{tier.name} group") for t, tier in enumerate(fabric.tiers)
+    )
+    text = f"{counted(len(fabric.hosts), 'host')}" + (f" in {tiers}" if tiers else "")
+    broken = int((fabric.free_gpus == 0).sum())
+    text += f", {broken} of them broken or unavailable" if broken else ""
+    if panel.placement is not None and panel.labels is not None:
+        used = len(np.unique(panel.placement.host))
+        text += f"; {used:,} hosts carry {counted(panel.placement.ranks, 'rank')}"
+        text += f" of {counted(len(panel.labels.names), panel.labels.noun)}" if panel.labels.noun != "ranks" else ""
+    return printable(text + ".")
+
+
+def reading_help(fabric: Fabric) -> str:
+    """How to read the figure, in one or two sentences."""
+    layout = lay_out(fabric)
+    tiers = ", ".join(tier.name for tier in reversed(fabric.tiers))
+    boxes = f"Boxes from outside in: {tiers}{', NVLink island' if fabric.islands else ''}. " if layout.boxes else ""
+    if layout.summary:
+        cells = "A cell is a group of hosts, filled by the share of its GPUs that each colour has"
+    else:
+        cells = "A cell is a host, filled by the share of its GPUs that each colour has"
+    counts = "; figures at the right of names are hosts used of hosts there" if layout.boxes or layout.summary else ""
+    planes = " NICs reach several groups; a host is drawn in that of its first." if fabric.planes > 1 else ""
+    return f"{boxes}{cells}{counts}.{planes}"
+
+
+def _svg(panels: list[Panel], key: str, title: str, description: str, background: str = "none") -> str:
+    width = max(panel.layout.width for panel in panels) + 2 * MARGIN
+    entries = _legend_entries(panels[0])
+    width = max(width, 320.0)  # room for a legend beside a tiny fabric
+    bottom = panels[-1].layout
+    below = max([box.y + box.height for box in bottom.boxes] + [cell.y + bottom.detail.height for cell in bottom.cells])
+    rows = _legend_rows(entries, width)
+    height = below + 6 + LEGEND_LINE * len(rows) + MARGIN
+    paint = partial(_paint, panels, rows, (width, height), below + 6)
+    tips = {f"{kind}-{i}": texts for i, panel in enumerate(panels) for kind, texts in _tips(panel).items()}
+    return draw(key, title, description, (width, height), paint, tips, background)
+
+
+def _paint(
+    panels: list[Panel], rows: list[list[tuple[str, str]]], size: tuple[float, float], legend_y: float, figure: Figure
+) -> None:
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, size[0])
+    axes.set_ylim(size[1], 0)
+    axes.set_axis_off()
+    for number, panel in enumerate(panels):
+        if panel.caption:
+            top = min([box.y for box in panel.layout.boxes] + [cell.y for cell in panel.layout.cells])
+            axes.text(MARGIN, top - 6, panel.caption, size=10, weight="bold", color=INK)
+        _paint_boxes(axes, panel)
+        _paint_cells(axes, panel, number)
+    _paint_legend(axes, rows, legend_y)
+
+
+# ---- boxes -----------------------------------------------------------------------------------------------------
+
+
+def _paint_boxes(axes: Axes, panel: Panel) -> None:
+    boxes = panel.layout.boxes
+    fills = [_BOX_FILLS[min(box.depth, len(_BOX_FILLS) - 1)] for box in boxes]
+    _rectangles(axes, [(box.x, box.y, box.width, box.height) for box in boxes], fills, "#8a96a3", 0.8)
+    for box in boxes:
+        room = int((box.width - 2 * PAD) / (GLYPH * TITLE_SIZE))
+        name = shortened(printable(box.name), room)
+        axes.text(box.x + PAD, box.y + TITLE - 4, name, size=TITLE_SIZE, color=INK, weight="bold")
+        note = _box_note(panel, box.group, box.hosts)
+        if len(name) * 1.1 + len(note) + 1 <= room:  # bold is wider
+            axes.text(box.x + box.width - PAD, box.y + TITLE - 4, note, size=TITLE_SIZE, color=MUTED, ha="right")
+
+
+def _box_note(panel: Panel, group: int, hosts: tuple[int, ...]) -> str:
+    """Hosts used, or without a placement the capacity of the uplink."""
+    if panel.placement is not None:
+        used = int(np.isin(hosts, panel.placement.host).sum())
+        return f"{used}/{len(hosts)}"
+    if group < 0 or panel.fabric.groups[group].parent < 0:
+        return ""
+    return f"{format_bandwidth(round(panel.fabric.groups[group].uplink_bandwidth_bytes_per_s))} up"
+
+
+# ---- cells -----------------------------------------------------------------------------------------------------
+
+
+def _tips(panel: Panel) -> dict[str, list[str]]:
+    """Tips of the artists of a panel, by the beginning of their gid."""
+    tips = {"cells": ground(panel.layout, panel.fabric).tips}
+    if panel.placement is not None and panel.labels is not None:
+        tips["shares"] = [share.tip for share in label_shares(panel.layout, panel.placement, panel.labels)]
+    return tips
+
+
+def _paint_cells(axes: Axes, panel: Panel, number: int) -> None:
+    layout = panel.layout
+    rects = [_bar(layout, cell) for cell in layout.cells]
+    broken = ground(layout, panel.fabric).broken
+    fills = [_BROKEN if part == 1 else _FREE if panel.labels else _USABLE for part in broken]
+    _rectangles(axes, rects, fills, "#8a96a3", 0.5, f"cells-{number}")
+    if panel.placement is not None and panel.labels is not None:
+        _paint_shares(axes, panel, rects, number)
+    # the broken part of a cell that stands for many GPUs is at its right end
+    parts = [(x + w * (1 - part), y, w * part, h) for (x, y, w, h), part in zip(rects, broken, strict=True) if part]
+    _rectangles(axes, parts, [_BROKEN] * len(parts), "none", 0.0)
+    _paint_crosses(axes, [rect for rect in parts if rect[2] >= MIN_CROSS])
+    if layout.detail.named:
+        _paint_names(axes, panel)
+
+
+def _bar(layout: Layout, cell: Cell) -> Rect:
+    """Rectangle of a cell that is coloured: below its name, where it has one."""
+    top = NAME_HEIGHT if layout.detail.named else 0.0
+    return cell.x, cell.y + top, layout.detail.width, layout.detail.height - top
+
+
+def _paint_shares(axes: Axes, panel: Panel, rects: list[Rect], number: int) -> None:
+    """Fill each cell from the left, as wide as the share of its GPUs that each label has."""
+    assert panel.placement is not None
+    assert panel.labels is not None
+    labels, size = panel.labels, panel.layout.detail.label_size
+    bars: list[Rect] = []
+    fills = []
+    for share in label_shares(panel.layout, panel.placement, labels):
+        x, y, width, height = rects[share.cell]
+        bars.append((x + share.start * width, y, share.width * width, height))
+        fills.append(labels.colours[share.label])
+        text = labels.names[share.label]
+        if size and len(text) * GLYPH * size <= bars[-1][2] - 0.5:
+            middle = bars[-1][0] + bars[-1][2] / 2
+            axes.text(middle, y + height / 2 + 0.36 * size, text, size=size, color=ink_on(fills[-1]), ha="center")
+    _rectangles(axes, bars, fills, "none", 0.0, f"shares-{number}")
+
+
+def _paint_crosses(axes: Axes, rects: list[Rect]) -> None:
+    from matplotlib.collections import LineCollection  # noqa: PLC0415 - only those who draw pay for it
+
+    inset = 1.5
+    lines = []
+    for x, y, width, height in rects:
+        left, right, top, low = x + inset, x + width - inset, y + inset, y + height - inset
+        lines += [[(left, top), (right, low)], [(left, low), (right, top)]]
+    axes.add_collection(LineCollection(lines, colors=VERMILION, linewidths=1.1, clip_on=False))
+
+
+def _paint_names(axes: Axes, panel: Panel) -> None:
+    detail = panel.layout.detail
+    room = int(detail.width / (GLYPH * NAME_SIZE))
+    for cell in panel.layout.cells:
+        note = ""
+        if panel.layout.summary and panel.placement is not None:
+            note = f"{int(np.isin(cell.hosts, panel.placement.host).sum())}/{len(cell.hosts)}"
+            axes.text(cell.x + detail.width, cell.y + NAME_HEIGHT - 3, note, size=NAME_SIZE, color=MUTED, ha="right")
+        name = shortened(printable(cell.name), room - len(note) - bool(note))
+        axes.text(cell.x, cell.y + NAME_HEIGHT - 3, name, size=NAME_SIZE, color=INK)
+
+
+def _rectangles(
+    axes: Axes, rects: Sequence[Rect], fills: Sequence[str], edge: str, line: float, gid: str | None = None
+) -> None:
+    from matplotlib.collections import PolyCollection  # noqa: PLC0415 - only those who draw pay for it
+
+    corners = [[(x, y), (x + w, y), (x + w, y + h), (x, y + h)] for x, y, w, h in rects]
+    drawn = PolyCollection(corners, facecolors=list(fills), edgecolors=edge, linewidths=line, clip_on=False, gid=gid)
+    axes.add_collection(drawn)
+
+
+# ---- legend ----------------------------------------------------------------------------------------------------
+
+
+def _legend_entries(panel: Panel) -> list[tuple[str, str]]:
+    """(text, colour) of each entry."""
+    entries: list[tuple[str, str]] = []
+    fabric, labels = panel.fabric, panel.labels
+    if labels is None or panel.placement is None:
+        entries.append(("usable host", _USABLE))
+    else:
+        step = -(-len(labels.names) // MOST_KEYS)
+        entries += [
+            (f"{labels.noun} {labels.names[i]}" if not i else labels.names[i], labels.colours[i])
+            for i in range(0, len(labels.names), step)
+        ]
+        if panel.placement.ranks < int(fabric.free_gpus.sum()):
+            entries.append(("not used", _FREE))
+    if (fabric.free_gpus == 0).any():
+        entries.append(("broken or unavailable", _BROKEN))
+    return entries
+
+
+def _entry_width(text: str) -> float:
+    return 14 + len(text) * GLYPH * LEGEND_SIZE + 10
+
+
+def _legend_rows(entries: list[tuple[str, str]], width: float) -> list[list[tuple[str, str]]]:
+    rows: list[list[tuple[str, str]]] = [[]]
+    x = MARGIN
+    for text, colour in entries:
+        if rows[-1] and x + _entry_width(text) > width:
+            rows.append([])
+            x = MARGIN
+        rows[-1].append((text, colour))
+        x += _entry_width(text)
+    return rows
+
+
+def _paint_legend(axes: Axes, rows: list[list[tuple[str, str]]], top: float) -> None:
+    swatches: list[Rect] = []
+    fills = []
+    for i, row in enumerate(rows):
+        x, y = MARGIN, top + i * LEGEND_LINE + 3
+        for text, colour in row:
+            swatches.append((x, y, 10.0, 10.0))
+            fills.append(colour)
+            axes.text(x + 14, y + 8.5, text, size=LEGEND_SIZE, color=INK)
+            x += _entry_width(text)
+    _rectangles(axes, swatches, fills, FAINT, 0.5)
+    _paint_crosses(axes, [rect for rect, fill in zip(swatches, fills, strict=True) if fill == _BROKEN])

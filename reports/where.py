@@ -1,0 +1,112 @@
+"""Where stages and expert groups went: labels of ranks, and the groups of the fabric that they spread over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from topoplan.model.fabric import Fabric, IntArray
+from topoplan.model.job import Job, dense_groups
+from topoplan.model.placement import RankPlacement
+from topoplan.model.plan import Plan
+from topoplan.reports.amounts import percent
+
+MOST_NAMES = 3  # groups named in a table cell before they are only counted
+
+
+@dataclass(frozen=True, eq=False)
+class Meetings:
+    """Bytes-free view of how near pairs of ranks are: share of pairs that meet on each level.
+
+    Parameters
+    ----------
+    levels
+        "host", then the tiers closest first, then "beyond" for pairs that no group holds.
+    share
+        Share of pairs of each level.
+    """
+
+    levels: tuple[str, ...]
+    share: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{level} {percent(s)}" for level, s in zip(self.levels, self.share, strict=True) if s > 0)
+
+
+def stage_of_rank(job: Job | None) -> IntArray | None:
+    """[ranks] int64 pipeline rank of each rank; None for jobs that do not say how they are parallelised."""
+    if job is None or job.parallel is None:
+        return None
+    stage = np.empty(job.ranks, np.int64)
+    for column, ranks in enumerate(dense_groups(job, "pp").T):
+        stage[ranks] = column
+    return stage
+
+
+def expert_group_of_rank(plan: Plan) -> IntArray | None:
+    """[ranks] int64 expert group of each rank, -1 for ranks in none; None without expert groups."""
+    if plan.placement is None or plan.ep_rank_to_rank is None:
+        return None
+    group = np.full(plan.placement.ranks, -1, np.int64)
+    for index, ranks in enumerate(plan.ep_rank_to_rank):
+        group[ranks] = index
+    return group
+
+
+def levels(fabric: Fabric) -> tuple[str, ...]:
+    """Names of the levels at which two ranks can meet, closest first."""
+    return ("host", *(tier.name for tier in fabric.tiers), "beyond")
+
+
+def meeting_level(fabric: Fabric, a: IntArray, b: IntArray) -> IntArray:
+    """[pairs] int64 index into `levels` of the closest place that holds hosts a and b ([pairs] int64)."""
+    level = np.full(len(a), len(fabric.tiers) + 1, np.int64)
+    for tier in range(len(fabric.tiers) - 1, -1, -1):
+        up = fabric.host_ancestor[tier]
+        level[(up[a] == up[b]) & (up[a] >= 0)] = tier + 1
+    level[a == b] = 0
+    return level
+
+
+def next_stage_meetings(placement: RankPlacement, job: Job) -> list[Meetings]:
+    """How near the ranks of each stage are to their partners of the next one, one item a pair of stages."""
+    columns = dense_groups(job, "pp").T
+    names, host = levels(placement.fabric), placement.host
+    found = []
+    for here, after in pairwise(columns):
+        level = meeting_level(placement.fabric, host[here], host[after])
+        share = np.bincount(level, minlength=len(names)) / len(level)
+        found.append(Meetings(names, tuple(float(s) for s in share)))
+    return found
+
+
+def spread(placement: RankPlacement, label: IntArray) -> IntArray:
+    """[labels, levels] int64 hosts, then groups of each tier, then 1, that the ranks of each label touch.
+
+    Ranks under no group of a tier count as one group more.
+    """
+    fabric, host = placement.fabric, placement.host
+    known = label >= 0
+    labels = int(label.max(initial=-1)) + 1
+    columns = [host, *(ancestors[host] + 1 for ancestors in fabric.host_ancestor)]
+    table = np.ones((labels, len(columns) + 1), np.int64)
+    for level, place in enumerate(columns):
+        width = int(place.max(initial=0)) + 1
+        pairs = np.unique(label[known] * width + place[known])
+        table[:, level] = np.bincount(pairs // width, minlength=labels)
+    return table
+
+
+def places(fabric: Fabric, hosts: IntArray) -> str:
+    """Groups of the closest tier that hold `hosts`, with the number of hosts in each; a count where there are many."""
+    group = fabric.host_group[hosts]
+    found, first, number = np.unique(group, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    names = [fabric.groups[k].name if k >= 0 else "no group" for k in found[order]]
+    if not fabric.groups:
+        return ""
+    if len(names) > MOST_NAMES:
+        return f"{len(names)} groups, {names[0]} … {names[-1]}"
+    return ", ".join(f"{name} ({n})" for name, n in zip(names, number[order], strict=True))
