@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from topoplan.cli import render
+from topoplan.errors import InputError
 
 if TYPE_CHECKING:
     from topoplan.model.job import Job
@@ -41,3 +42,16 @@ def report_html(plan: Plan, job: Job | None, command: str, hosts: tuple[str, ...
     fabric = plan.placement.fabric
     traffic = job_traffic(job, fabric, allowed_hosts(fabric, hosts))
     return render_html(ReportInput(plan, command, traffic, job, linear_placement(job, fabric, hosts)))
+
+
+def draw_plan(plan: Plan, job: Job | None, file: str) -> None:
+    """Draw the fabric with the pipeline stages of a plan on it."""
+    from topoplan.files.atomic import write_file  # noqa: PLC0415
+    from topoplan.reports.fabric_figure import fabric_svg  # noqa: PLC0415
+    from topoplan.reports.where import stage_of_rank  # noqa: PLC0415
+
+    if plan.placement is None:
+        raise InputError("this plan places experts only: there is nothing to draw")
+    stages = stage_of_rank(job) if job is not None else None
+    write_file(file, fabric_svg(plan.placement.fabric, plan.placement, stages))
+    render.note(f"wrote {file}")
