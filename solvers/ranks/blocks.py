@@ -89,6 +89,5 @@ def contract(fabric: Fabric, traffic: Traffic, block: IntArray, count: int) -> B
     keys = np.concatenate([k for k, _ in everything]) if everything else np.zeros(0, np.int64)
     sizes = np.concatenate([s for _, s in everything]) if everything else np.zeros(0)
     key, where = np.unique(keys, return_inverse=True)
-    return Blocks(
-        count, int(block.max()) + 1, tuple(axes), key // count, key % count, np.bincount(where, sizes, len(key))
-    )
+    total = np.bincount(where, sizes, len(key)).astype(float)  # of nothing at all bincount makes integers
+    return Blocks(count, int(block.max()) + 1, tuple(axes), key // count, key % count, total)

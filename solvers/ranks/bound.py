@@ -3,38 +3,78 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.plan import Bound
 from topoplan.solvers.ranks.blocks import Blocks
+from topoplan.solvers.ranks.boundary import Graph, Profiles
 
 SPACE = "host-aligned: the same consecutive ranks share a host"
 
 
-def hop_bytes_bound(fabric: Fabric, blocks: Blocks, largest: list[int]) -> float:
-    """No host-aligned placement has fewer bytes x distance.
+def hop_bytes_bound(fabric: Fabric, blocks: Blocks, hosts: IntArray) -> float:
+    """No placement of the blocks on `hosts` ([hosts] int64) has fewer bytes x distance.
 
-    Each block reaches at most `largest[t] - 1` others inside one group of tier t; its heaviest neighbours are assumed
-    to be the near ones, for every block at once.
-
-    Parameters
-    ----------
-    largest
-        Most usable hosts of any group of each tier, closest first.
+    Bytes x distance is the distance inside the closest groups times all bytes, plus, for each tier, what distance
+    grows there times the bytes that leave the tier's groups. Those are half the sum of all groups' boundaries, and no
+    group of n blocks has a smaller boundary than the profile of the block graph says.
     """
-    distance = [tier.distance for tier in fabric.tiers] + [fabric.top_distance]
     if not len(blocks.src):
         return 0.0
-    # bytes between a block and each neighbour, both directions, seen from the block
-    key = np.concatenate([blocks.src * blocks.count + blocks.dst, blocks.dst * blocks.count + blocks.src])
-    pair, where = np.unique(key, return_inverse=True)
-    size = np.bincount(where, np.tile(blocks.bytes, 2), len(pair))
-    owner = pair // blocks.count
-    order = np.lexsort((-size, owner))
-    owner, size = owner[order], size[order]
-    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)  # 0 for the heaviest neighbour of each block
-    tier = np.searchsorted(np.array([most - 1 for most in largest]), rank, side="right")
-    return float((size * np.array(distance)[tier]).sum() / 2)
+    distance, levels = _levels(fabric, hosts)
+    sizes = [np.bincount(part) for part in levels]
+    graph = Graph.of(blocks)
+    limit = min(max((int(size.max()) for size in sizes if len(size) > 1), default=0), blocks.used)
+    profile = Profiles(limit).of(graph) if limit else np.zeros(1)
+    total = distance[0] * float(blocks.bytes.sum())
+    for size, step in zip(sizes, np.diff(distance), strict=True):
+        if len(size) > 1:
+            total += float(step) * least_cut(profile, size, blocks.used)
+    return total
+
+
+def least_cut(profile: FloatArray, size: IntArray, used: int) -> float:
+    """Least bytes between groups of at most `size` ([groups] int64) blocks that hold `used` blocks together."""
+    size = np.minimum(size, used)
+    if int(size.sum()) == used:
+        return float(profile[size].sum() / 2)
+    # spare hosts: each block brings at least its group's smallest boundary a block; the largest groups are filled first
+    share = np.concatenate([[0.0], np.minimum.accumulate(profile[1:] / np.arange(1, len(profile)))])
+    largest = np.sort(size)[::-1]
+    taken = np.diff(np.minimum(np.cumsum(largest), used), prepend=0)
+    return float((taken * share[largest]).sum() / 2)
+
+
+def _levels(fabric: Fabric, hosts: IntArray) -> tuple[list[float], list[IntArray]]:
+    """Distances that never fall from tier to tier, and the part of each of `hosts` on each level below the last.
+
+    Islands wider than hosts are a level of distance 0. Parts of a level are unions of those of the level below.
+    """
+    distance = [*(tier.distance for tier in fabric.tiers), fabric.top_distance]
+    levels = []
+    part = np.arange(len(hosts))
+    if fabric.islands:
+        distance = [0.0, *distance]
+        island = fabric.gpu_island[fabric.gpu_offset[hosts]]
+        part = np.unique(island, return_inverse=True)[1]
+        levels.append(part)
+    for ancestors in fabric.host_ancestor:
+        part = _merged(part, ancestors[hosts])
+        levels.append(part)
+    # a user may give a higher tier a shorter distance; the least from each tier on is still below every pair's own
+    return np.minimum.accumulate(distance[::-1])[::-1].tolist(), levels
+
+
+def _merged(part: IntArray, group: IntArray) -> IntArray:
+    """Finest partition in which hosts of one part, and hosts of one group (-1: of none), are together."""
+    hosts = np.flatnonzero(group >= 0)
+    parts = int(part.max()) + 1
+    ends = (part[hosts], parts + group[hosts])
+    vertices = parts + int(group.max(initial=-1)) + 1
+    label = connected_components(coo_array((np.ones(len(hosts)), ends), (vertices, vertices)), directed=False)[1]
+    return np.asarray(np.unique(label[part], return_inverse=True)[1], np.int64)
 
 
 def certificate(value: dict[str, float], bound: dict[str, float]) -> dict[str, Bound]:
@@ -46,15 +86,6 @@ def certificate(value: dict[str, float], bound: dict[str, float]) -> dict[str, B
             raise AssertionError(f"{name}: lower bound {lower} above the value {value[name]}: a defect of topoplan")
         result[name] = Bound(value[name], lowest, value[name] <= lowest * (1 + 1e-9), SPACE)
     return result
-
-
-def largest_groups(fabric: Fabric, hosts: IntArray) -> list[int]:
-    """Most of `hosts` in any one group of each tier, closest first; all of them where a tier has no group."""
-    most = []
-    for ancestors in fabric.host_ancestor:
-        group = ancestors[hosts]
-        most.append(int(np.bincount(group[group >= 0]).max(initial=1)))
-    return list(np.maximum.accumulate(most)) if most else []
 
 
 def exposed_bound_ms(floors_s: FloatArray, exposure: FloatArray) -> float:

@@ -54,7 +54,7 @@ def one_component(problem: RankProblem, hosts: IntArray) -> IntArray:
     if len(parts) == 1:
         return hosts
     room = np.bincount(index, problem.free[hosts])
-    return hosts[index == room.argmax()]
+    return np.asarray(hosts[index == room.argmax()], np.int64)
 
 
 def selections(problem: RankProblem) -> Iterator[tuple[str, IntArray]]:

@@ -93,7 +93,7 @@ class Pricer:
     @cached_property
     def shared(self) -> IntArray:
         """[groups] int64 1 where all rails share one uplink."""
-        return (self.fabric.group_rails == 1).astype(np.int64)
+        return np.asarray(self.fabric.group_rails == 1, np.int64)
 
     @cached_property
     def links(self) -> FloatArray:

@@ -11,7 +11,7 @@ from topoplan.model.fabric import IntArray
 from topoplan.model.plan import Prediction
 from topoplan.solvers.ranks.anneal import Annealer
 from topoplan.solvers.ranks.blocks import Blocks, contract
-from topoplan.solvers.ranks.bound import certificate, exposed_bound_ms, hop_bytes_bound, largest_groups
+from topoplan.solvers.ranks.bound import certificate, exposed_bound_ms, hop_bytes_bound
 from topoplan.solvers.ranks.orders import baseline_orders, fill, one_component, selections, tilings, usable_hosts
 from topoplan.solvers.ranks.pricer import Pricer
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
@@ -175,7 +175,7 @@ def _follow(problem: RankProblem, gpu: IntArray, place: IntArray, moved: IntArra
 def _bounds(problem: RankProblem, best: _Candidate) -> dict[str, float]:
     fabric, traffic = problem.fabric, problem.traffic
     blocks, hosts = _contracted(problem, best.gpu)
-    hops = 0.0 if fabric.islands else hop_bytes_bound(fabric, blocks, largest_groups(fabric, hosts))
+    hops = hop_bytes_bound(fabric, blocks, hosts)
     return {
         "hop_bytes": min(hops, best.prediction.hop_bytes),
         "exposed_ms": exposed_bound_ms(floors(fabric, traffic, best.gpu), traffic.exposure),
