@@ -44,7 +44,11 @@ def one_unit(largest: float, kind: str) -> Callable[[float], str]:
         return partial(_scaled, divisor=_prefix(largest, "B")[0], unit=_prefix(largest, "B")[1])
     if largest >= LONG_MS:
         return partial(_scaled, divisor=1e3, unit="s")
-    return partial(_scaled, divisor=1e-3, unit="us") if largest < SHORT_MS else partial(_scaled, divisor=1.0, unit="ms")
+    return (
+        partial(_scaled, divisor=1e-3, unit="us")
+        if 0 < largest < SHORT_MS
+        else partial(_scaled, divisor=1.0, unit="ms")
+    )
 
 
 def _prefix(value: float, unit: str) -> tuple[float, str]:

@@ -56,6 +56,7 @@ def fabric_svg(
     *,
     labels: Labels | None = None,
     key: str = "fabric",
+    background: str = "none",
 ) -> str:
     """SVG element of a fabric, and of where a job runs on it.
 
@@ -67,15 +68,21 @@ def fabric_svg(
         Colours hosts by something else, such as expert groups.
     key
         Prefix of the ids, unique in a page.
+    background
+        "none" for a page of ours, a colour such as "white" for a file that others embed.
     """
     if placement is not None and labels is None:
         labels = _default_labels(placement, stages)
     panel = Panel(fabric, lay_out(fabric).moved(MARGIN, MARGIN), placement, labels)
-    return _svg([panel], key, _title(panel), describe(panel))
+    return _svg([panel], key, _title(panel), describe(panel), background)
 
 
 def compare_svg(
-    panels: Sequence[tuple[str, RankPlacement]], stages: IntArray | None = None, *, key: str = "fabric"
+    panels: Sequence[tuple[str, RankPlacement]],
+    stages: IntArray | None = None,
+    *,
+    key: str = "fabric",
+    background: str = "none",
 ) -> str:
     """SVG element of several placements of one job on one fabric, under each other, each with its caption."""
     drawn, y = [], MARGIN
@@ -85,7 +92,7 @@ def compare_svg(
         drawn.append(Panel(placement.fabric, layout, placement, labels, printable(caption)))
         y += CAPTION + layout.height + CAPTION / 2
     description = " ".join(f"{panel.caption}: {describe(panel)}" for panel in drawn)
-    return _svg(drawn, key, "; ".join(panel.caption for panel in drawn), description)
+    return _svg(drawn, key, "; ".join(panel.caption for panel in drawn), description, background)
 
 
 def _default_labels(placement: RankPlacement, stages: IntArray | None) -> Labels:
@@ -278,16 +285,23 @@ def _legend_entries(panel: Panel) -> list[tuple[str, str]]:
     if labels is None or panel.placement is None:
         entries.append(("usable host", _USABLE))
     else:
-        step = -(-len(labels.names) // MOST_KEYS)
-        entries += [
-            (f"{labels.noun} {labels.names[i]}" if not i else labels.names[i], labels.colours[i])
-            for i in range(0, len(labels.names), step)
-        ]
+        entries += _label_entries(labels)
         if panel.placement.ranks < int(fabric.free_gpus.sum()):
             entries.append(("not used", _FREE))
     if (fabric.free_gpus == 0).any():
         entries.append(("broken or unavailable", _BROKEN))
     return entries
+
+
+def _label_entries(labels: Labels) -> list[tuple[str, str]]:
+    """All labels, every nth of many, or one entry where colours repeat and only the numbers tell labels apart."""
+    if len(set(labels.colours)) < len(labels.names):
+        return [(f"{labels.noun} by number, colours repeat", labels.colours[0])]
+    step = -(-len(labels.names) // MOST_KEYS)
+    return [
+        (labels.names[i] if i else f"{labels.noun} {labels.names[i]}", labels.colours[i])
+        for i in range(0, len(labels.names), step)
+    ]
 
 
 def _entry_width(text: str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from topoplan.model.fabric import IntArray
+from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.job import Job
 from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Plan
@@ -15,6 +15,7 @@ from topoplan.model.traffic import Traffic
 from topoplan.names import compress
 from topoplan.reports.amounts import change, counted, milliseconds, percent, quantity
 from topoplan.reports.loads import LinkClass, link_classes
+from topoplan.reports.svg import printable
 from topoplan.reports.tables import (
     PLAN,
     ExpertRow,
@@ -46,6 +47,8 @@ class ReportInput:
         Says which rank has which stage; without it hosts are coloured by rank.
     linear
         Ranks in physical host order, the order before planning; without it only the plan's loads are shown.
+    load
+        [layers, experts] float64 tokens of each expert, where the job does not hold them.
     """
 
     plan: Plan
@@ -53,6 +56,7 @@ class ReportInput:
     traffic: Traffic | None = None
     job: Job | None = None
     linear: RankPlacement | None = None
+    load: FloatArray | None = None
 
 
 def render_html(view: ReportInput) -> str:
@@ -63,6 +67,7 @@ def render_html(view: ReportInput) -> str:
         autoescape=True,
         undefined=StrictUndefined,
         loader=FunctionLoader(_template),
+        finalize=lambda value: printable(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -234,7 +239,7 @@ def _experts(view: ReportInput) -> dict[str, Any] | None:
     if experts is None:
         return None
     settings = view.job.experts if view.job is not None else None
-    load = settings.load if settings is not None else None
+    load = settings.load if settings is not None and settings.load is not None else view.load
     if load is not None and load.shape != (experts.layers, experts.experts):
         load = None
     rows: list[ExpertRow] = expert_rows(experts, load, settings.moe_layers if settings is not None else ())

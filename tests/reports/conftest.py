@@ -70,3 +70,30 @@ def make_job(pp: int = 2, dp: int = 64, ep: int = 32, model: str = "deepseek-v3"
 def expert_settings(layers: int = 4, experts: int = 64) -> ExpertSettings:
     load = np.random.default_rng(1).lognormal(0, 1, (layers, experts))
     return ExpertSettings(3, load, tuple(range(3, 3 + layers)))
+
+
+@cache
+def make_plan() -> tuple[Plan, Job, Traffic, RankPlacement]:
+    """Plan of a small MoE job with experts on three leaves, with its traffic and its linear placement."""
+    from topoplan.planning.solve import SolveOptions, job_traffic, linear_placement, solve
+    from topoplan.solvers.ranks import RankParams
+
+    fabric, job = make_fabric(broken=(3, 10)), make_job(experts=expert_settings())
+    inputs = {"fabric": InputFile("fabric.yaml", "ab" * 32), "job": InputFile("job.yaml", "cd" * 32)}
+    plan = solve(job, fabric, SolveOptions(params=RankParams(500), inputs=inputs))
+    return plan, job, job_traffic(job, fabric), linear_placement(job, fabric)
+
+
+@pytest.fixture
+def example() -> tuple[Plan, Job, Traffic, RankPlacement]:
+    return make_plan()
+
+
+@pytest.fixture
+def fabrics() -> Callable[..., Fabric]:
+    return make_fabric
+
+
+@pytest.fixture
+def jobs() -> Callable[..., Job]:
+    return make_job
