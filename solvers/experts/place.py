@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from topoplan.model.experts import EMPTY, ExpertPlacement
-from topoplan.model.fabric import IntArray
+from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.solvers.experts.assignment import Hosts
 from topoplan.solvers.experts.balance import balance_rows
 from topoplan.solvers.experts.bound import even_bound
+from topoplan.solvers.experts.dispatch import balance_with_weights, spread_tokens
 from topoplan.solvers.experts.grouped import balance_groups
+from topoplan.solvers.experts.moves import change_little
 from topoplan.solvers.experts.pairs import in_pairs, pairs_bound
+from topoplan.solvers.experts.part import Part, parts_of, to_map
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 
 DEFAULT = ExpertParams()
@@ -29,43 +32,62 @@ def place(problem: ExpertProblem, params: ExpertParams = DEFAULT) -> ExpertPlace
     Returns
     -------
     placement
-        No expert twice on a GPU where that is avoidable; `lower_bound` and `max_load` are those of its mode.
+        No expert twice on a GPU where that is avoidable; `lower_bound` and `max_load` (load over speed) are those of
+        its mode: even split or weights, any host or groups whole.
+
+    Raises
+    ------
+    InfeasibleError
+        Groups do not fit whole on hosts, or `max_moves` is too small for what has to move.
     """
     expert = np.full((problem.layers, len(problem.slot_gpu)), EMPTY, np.int64)
-    bound, value = np.zeros(problem.layers), np.zeros(problem.layers)
-    for layers, slots in layouts(problem):
-        live = np.flatnonzero(slots)
-        load, speed = problem.load[layers], problem.speed[live]
-        if problem.groups:
-            hosts = Hosts.of(problem.host[live], slots[live], speed, problem.groups, problem.experts // problem.groups)
-            rows, value[layers], bound[layers] = balance_groups(load, problem.groups, hosts, params)
-        else:
-            bound[layers] = even_bound(load, int(slots.sum()), speed)
-            rows, value[layers] = balance_rows(load, slots[live], speed, bound[layers], params)
-            if in_pairs(slots[live], speed):
-                unit = float(speed[0])
-                bound[layers] = pairs_bound(load / unit, len(live), bound[layers], value[layers])
-        write_rows(expert, layers, rows, live, problem)
-    return ExpertPlacement(
+    tokens, bound = np.zeros(expert.shape), np.zeros(problem.layers)
+    for part in parts_of(problem):
+        rows, bound[part.layers] = _fresh(part, problem, params)
+        if problem.previous is not None:
+            rows = change_little(part, rows, bound[part.layers], problem, params)
+        if problem.weighted:
+            rows, shares = _weigh(part, rows, bound[part.layers], problem, params)
+            to_map(part, shares, problem.slot_gpu, tokens)
+        to_map(part, rows, problem.slot_gpu, expert)
+    placement = ExpertPlacement(
         gpus=problem.gpus,
         physical_to_logical_map=expert,
         experts=problem.experts,
         slot_gpu=problem.slot_gpu,
+        dispatch=_weights(expert, tokens, problem) if problem.weighted else None,
         lower_bound=bound,
-        max_load=value,
     )
+    return placement.with_max_load(problem.load, problem.speed)
 
 
-def layouts(problem: ExpertProblem) -> list[tuple[IntArray, IntArray]]:
-    """Layers that have the same slots, with those: [(layers int64, [gpus] int64)]."""
-    kinds, kind = np.unique(problem.layer_slots, axis=0, return_inverse=True)
-    return [(np.flatnonzero(kind.ravel() == k), slots) for k, slots in enumerate(kinds)]
+def _fresh(part: Part, problem: ExpertProblem, params: ExpertParams) -> tuple[IntArray, FloatArray]:
+    """Experts [rows, live, places] int64 and bound [rows] float64 without regard to a previous placement."""
+    if problem.groups:
+        size = problem.experts // problem.groups
+        hosts = Hosts.of(part.host, part.slots, part.speed, problem.groups, size)
+        rows, _, bound = balance_groups(part.load, problem.groups, hosts, params)
+        return rows, bound
+    bound = even_bound(part.load, int(part.slots.sum()), part.speed)
+    rows, value = balance_rows(part.load, part.slots, part.speed, bound, params)
+    if in_pairs(part.slots, part.speed) and not problem.weighted:
+        unit = float(part.speed[0])
+        bound = pairs_bound(part.load / unit, len(part.gpus), bound, value)
+    return rows, bound
 
 
-def write_rows(expert: IntArray, layers: IntArray, rows: IntArray, gpus: IntArray, problem: ExpertProblem) -> None:
-    """Write [rows, len(gpus), places] experts into the [layers, slots] map."""
-    first = np.searchsorted(problem.slot_gpu, gpus)
-    room = problem.layer_slots.max(0)[gpus]
-    slot = first[:, None] + np.arange(rows.shape[2])
-    kept = np.arange(rows.shape[2]) < room[:, None]
-    expert[layers[:, None], slot[kept]] = rows[:, kept]
+def _weigh(
+    part: Part, rows: IntArray, bound: FloatArray, problem: ExpertProblem, params: ExpertParams
+) -> tuple[IntArray, FloatArray]:
+    """Experts and tokens of each copy, [rows, live, places]; experts stay where a rule or a previous plan put them."""
+    if problem.groups or problem.previous is not None:
+        tokens, _ = spread_tokens(part.load, rows, part.speed, bound, params.weighted_tolerance)
+        return rows, tokens
+    rows, tokens, _ = balance_with_weights(part.load, rows, part.speed, bound, params)
+    return rows, tokens
+
+
+def _weights(expert: IntArray, tokens: FloatArray, problem: ExpertProblem) -> FloatArray:
+    """[layers, slots] float64 share of its expert's tokens, even where there are none."""
+    held = np.take_along_axis(problem.load, np.maximum(expert, 0), 1)
+    return np.where(held > 0, tokens / np.maximum(held, np.finfo(float).tiny), (expert >= 0).astype(np.float64))

@@ -28,6 +28,13 @@ class ExpertParams:
         Copy plans that a layer which is still not finished tries at last, the most promising ones of many.
     assignments
         Ways of putting groups on hosts that a layer tries, best bound first.
+    weighted_tolerance
+        As `tolerance`, where copies get unequal shares.
+    weighted_rounds
+        Times that swaps and shares are fitted to each other there.
+    move_price
+        Balance (bound over largest load of a layer) that each moved slot of the layer must gain, where there is a
+        previous placement.
     rounds
         Most rounds of swaps a try.
     patience
@@ -39,6 +46,9 @@ class ExpertParams:
     alphas: tuple[float, ...] = (0.8, 0.6, 0.9, 0.7, 1.0)
     plans: int = 4
     assignments: int = 2
+    weighted_tolerance: float = 1e-4
+    weighted_rounds: int = 3
+    move_price: float = 0.0
     rounds: int = 60
     patience: int = 6
 
@@ -69,6 +79,12 @@ class ExpertProblem:
         The experts form this many consecutive groups of equal size, each of which stays whole on one host; 0: no rule.
     speed
         [gpus] float64 relative speed of each GPU; all alike when empty.
+    weighted
+        The engine follows dispatch weights: plan them too. Else copies share an expert's tokens evenly.
+    previous
+        Placement that is in force: experts that stay on their GPU keep their slot.
+    max_moves
+        Most slots, over all layers, whose GPU may get an expert that it did not hold; None sets no limit.
     dead
         GPUs that get no slot. Their share of the slots is lost: the memory of the others does not grow.
 
@@ -86,6 +102,7 @@ class ExpertProblem:
     groups: int = 0
     speed: FloatArray = field(default_factory=lambda: np.empty(0, np.float64))
     dead: tuple[int, ...] = ()
+    weighted: bool = False
     previous: ExpertPlacement | None = None
     max_moves: int | None = None
 
@@ -137,6 +154,8 @@ class ExpertProblem:
         for gpu in self.dead:
             if not 0 <= gpu < self.gpus:
                 raise InputError(f"dead GPU {gpu} is not one of the {self.gpus} GPUs")
+        if self.max_moves is not None and self.max_moves < 0:
+            raise InputError("the most moves are negative")
         if self.groups < 0 or (self.groups and self.experts % self.groups):
             raise InputError(f"{self.experts} experts do not divide into {self.groups} groups")
 

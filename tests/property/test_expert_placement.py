@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,3 +69,22 @@ def test_any_problem_is_placed_soundly(problem: ExpertProblem) -> None:
             assert len(on) == problem.groups
     else:
         assert not avoidable(problem, placement)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(), st.integers(0, 20), st.integers(0, 2**31), st.booleans())
+def test_moves_stay_within_the_budget(problem: ExpertProblem, most: int, seed: int, weighted: bool) -> None:
+    try:
+        old = place(problem)
+    except InfeasibleError:
+        return
+    now = problem.load * np.random.default_rng(seed).lognormal(0, 0.5, problem.load.shape)
+    again = replace(problem, load=now, previous=old, max_moves=most, weighted=weighted)
+    new = place(again)
+    changed = new.physical_to_logical_map != old.physical_to_logical_map
+    assert changed.sum() <= most
+    assert new.duplicates <= old.duplicates
+    speed = problem.speed
+    before = (old.gpu_load(now) / speed).max(1)
+    assert new.max_load is not None
+    assert (new.max_load <= before * (1 + 1e-9)).all()

@@ -6,7 +6,7 @@ rank-major), GPU g, node n (a host, as a source of tokens).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -148,6 +148,10 @@ class ExpertPlacement:
         key = np.arange(self.layers)[:, None] * self.gpus + self.slot_gpu
         total = np.bincount(key.ravel(), slot_load.ravel(), self.layers * self.gpus)
         return np.asarray(total, np.float64).reshape(self.layers, self.gpus)
+
+    def with_max_load(self, load: FloatArray, speed: FloatArray) -> ExpertPlacement:
+        """The same placement with `max_load` under its dispatch; speed is [gpus] float64."""
+        return replace(self, max_load=(self.gpu_load(load) / speed).max(1))
 
     def balancedness(self, load: FloatArray, *, even: bool = False) -> FloatArray:
         """[layers] float64 mean / max load of the GPUs that have a slot, 1 where all are equal."""
