@@ -9,6 +9,7 @@ from math import isfinite, isnan
 
 UNREACHABLE = "no path"  # an infinite time: ranks that must talk cannot reach each other
 LONG_MS, SHORT_MS = 100_000.0, 0.01  # times from and below which s and us read better
+FAR_APART = 10_000.0  # values that differ by less share the prefix of the smallest
 SAME = 0.0005  # differences below 0.05 % would print as 0.0 %
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
@@ -30,7 +31,7 @@ def _magnitude(value: float) -> int:
 
 def milliseconds(value: float) -> str:
     """Time given in ms: "12.3 ms", "123 s", "4.56 us"."""
-    return one_unit(value, "ms")(value)
+    return one_unit([value], "ms")(value)
 
 
 def quantity(value: float, unit: str) -> str:
@@ -38,16 +39,19 @@ def quantity(value: float, unit: str) -> str:
     return _scaled(value, *_prefix(value, unit))
 
 
-def one_unit(largest: float, kind: str) -> Callable[[float], str]:
-    """Formatter that suits the largest of several values, "ms" or "bytes", so that they compare at a glance."""
+def one_unit(values: Iterable[float], kind: str) -> Callable[[float], str]:
+    """Formatter that suits all of several values, "ms" or "bytes", so that they compare at a glance."""
+    known = [value for value in values if value > 0 and isfinite(value)]
+    low, high = min(known, default=0.0), max(known, default=0.0)
     if kind == "bytes":
-        return partial(_scaled, divisor=_prefix(largest, "B")[0], unit=_prefix(largest, "B")[1])
-    if largest >= LONG_MS:
+        if high >= FAR_APART * low:
+            return partial(quantity, unit="B")
+        divisor, unit = _prefix(low, "B")
+        return partial(_scaled, divisor=divisor, unit=unit)
+    if high >= LONG_MS:
         return partial(_scaled, divisor=1e3, unit="s")
     return (
-        partial(_scaled, divisor=1e-3, unit="us")
-        if 0 < largest < SHORT_MS
-        else partial(_scaled, divisor=1.0, unit="ms")
+        partial(_scaled, divisor=1e-3, unit="us") if 0 < high < SHORT_MS else partial(_scaled, divisor=1.0, unit="ms")
     )
 
 

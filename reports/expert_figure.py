@@ -40,7 +40,9 @@ def _paint(rows: list[ExpertRow], figure: Figure) -> None:
     values = [row.balancedness or 0.0 for row in rows]
     axes.plot(layers, values, "o", color=BLUE, markersize=4.5, label="this map")
     low = min(values)
-    axes.set_ylim(max(0.0, low - 0.25 * (1 - low) - 0.01), 1.004)
+    bottom = max(0.0, low - 0.25 * (1 - low) - 0.01)
+    axes.set_ylim(bottom, 1 + 0.06 * (1 - bottom))
+    axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(bottom, 1.0) if bottom <= tick <= 1 + 1e-9])
     axes.set_xlim(min(layers) - 0.8, max(layers) + 0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("layer of the model")

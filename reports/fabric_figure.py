@@ -255,7 +255,7 @@ def _paint_crosses(axes: Axes, rects: list[Rect]) -> None:
 
 def _paint_names(axes: Axes, panel: Panel) -> None:
     detail = panel.layout.detail
-    room = int(detail.width / (GLYPH * NAME_SIZE))
+    room = int((detail.width - 2) / (GLYPH * NAME_SIZE))
     for cell in panel.layout.cells:
         note = ""
         if panel.layout.summary and panel.placement is not None:

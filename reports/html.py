@@ -188,21 +188,27 @@ def _expert_groups(view: ReportInput) -> dict[str, Any] | None:
     plan, label = view.plan, expert_group_of_rank(view.plan)
     if plan.placement is None or plan.ep_rank_to_rank is None or label is None:
         return None
-    from topoplan.reports.fabric_figure import fabric_svg  # noqa: PLC0415 - only those who draw pay for it
-    from topoplan.reports.labels import expert_group_labels  # noqa: PLC0415
-
     placements = {PLAN: plan.placement} | ({LINEAR: view.linear} if view.linear is not None else {})
     whole = {name: (spread(placement, label) == 1).sum(0) for name, placement in placements.items()}
     names = levels(plan.placement.fabric)[:-1]
-    groups = len(plan.ep_rank_to_rank)
-    figure = fabric_svg(plan.placement.fabric, plan.placement, labels=expert_group_labels(label), key="experts")
+    groups, stage = len(plan.ep_rank_to_rank), stage_of_rank(view.job)
+    as_stages = stage is not None and bool((stage == label).all())
+    drawn = groups > 1 and not as_stages
     return {
         "groups": groups,
         "size": plan.ep_rank_to_rank.shape[1],
         "columns": list(whole),
         "rows": [(name, [int(count[level]) for count in whole.values()]) for level, name in enumerate(names)],
-        "figure": _safe(figure) if groups > 1 else None,
+        "as_stages": as_stages and groups > 1,
+        "figure": _expert_group_figure(plan.placement, label) if drawn else None,
     }
+
+
+def _expert_group_figure(placement: RankPlacement, label: IntArray) -> Any:
+    from topoplan.reports.fabric_figure import fabric_svg  # noqa: PLC0415 - only those who draw pay for it
+    from topoplan.reports.labels import expert_group_labels  # noqa: PLC0415
+
+    return _safe(fabric_svg(placement.fabric, placement, labels=expert_group_labels(label), key="experts"))
 
 
 def _loads(view: ReportInput) -> dict[str, Any] | None:

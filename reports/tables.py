@@ -45,8 +45,7 @@ class Row:
     @property
     def texts(self) -> tuple[str, ...]:
         """Values with one unit for all, "-" for those that are missing."""
-        known = [value for value in self.values if value is not None and isfinite(value)]
-        text = one_unit(max(known, default=0.0), self.unit)
+        text = one_unit([value for value in self.values if value is not None and isfinite(value)], self.unit)
         return tuple("-" if value is None else text(value) for value in self.values)
 
     @property
@@ -177,9 +176,8 @@ def stage_rows(plan: Plan, job: Job | None = None) -> list[StageRow]:
     for s, cost in enumerate(plan.stages.cost):
         hosts, where = 0, ""
         if plan.placement is not None and label is not None:
-            used = plan.placement.host[label == s % pipeline]
-            _, first = np.unique(used, return_index=True)
-            hosts, where = len(first), places(plan.placement.fabric, used[np.sort(first)])
+            used = np.unique(plan.placement.host[label == s % pipeline])
+            hosts, where = len(used), places(plan.placement.fabric, used)
         layers = ranges(range(plan.stages.first[s], plan.stages.first[s + 1]))
         following = str(nearness[s % pipeline]) if s % pipeline < len(nearness) else ""
         rows.append(StageRow(s, layers, cost, cost / mean, hosts, where, following))
@@ -190,7 +188,7 @@ def bound_rows(plan: Plan) -> list[BoundRow]:
     """Certificate of the plan, one row a quantity."""
     rows = []
     for name, bound in (plan.certificate or {}).items():
-        text = one_unit(bound.value, "ms" if name.endswith("_ms") else "bytes")
+        text = one_unit([bound.value, bound.lower_bound], "ms" if name.endswith("_ms") else "bytes")
         verdict = "proven best" if bound.proven_optimal else "not proven best"
         label = _OBJECTIVES.get(name, name)
         rows.append(

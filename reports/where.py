@@ -13,7 +13,7 @@ from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Plan
 from topoplan.reports.amounts import percent
 
-MOST_NAMES = 3  # groups named in a table cell before they are only counted
+MOST_NAMES = 4  # groups named in a table cell before they are only counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +101,10 @@ def spread(placement: RankPlacement, label: IntArray) -> IntArray:
 
 def places(fabric: Fabric, hosts: IntArray) -> str:
     """Groups of the closest tier that hold `hosts`, with the number of hosts in each; a count where there are many."""
-    group = fabric.host_group[hosts]
-    found, first, number = np.unique(group, return_index=True, return_counts=True)
-    order = np.argsort(first)
-    names = [fabric.groups[k].name if k >= 0 else "no group" for k in found[order]]
+    found, number = np.unique(fabric.host_group[hosts], return_counts=True)
     if not fabric.groups:
         return ""
+    names = [fabric.groups[k].name if k >= 0 else "no group" for k in found]
     if len(names) > MOST_NAMES:
         return f"{len(names)} groups, {names[0]} … {names[-1]}"
-    return ", ".join(f"{name} ({n})" for name, n in zip(names, number[order], strict=True))
+    return ", ".join(f"{name} ({n})" for name, n in zip(names, number, strict=True))
