@@ -128,7 +128,8 @@ def reading_help(fabric: Fabric) -> str:
     tiers = ", ".join(tier.name for tier in reversed(fabric.tiers))
     boxes = f"Boxes from outside in: {tiers}{', NVLink island' if fabric.islands else ''}. " if layout.boxes else ""
     if layout.summary:
-        cells = "A cell is a group of hosts, filled by the share of its GPUs that each colour has"
+        runs = ", or several (+) beside each other" if any(cell.name.endswith("+") for cell in layout.cells) else ""
+        cells = f"A cell is a group of hosts{runs}, filled by the share of its GPUs that each colour has"
     else:
         cells = "A cell is a host, filled by the share of its GPUs that each colour has"
     counts = "; figures at the right of names are hosts used of hosts there" if layout.boxes or layout.summary else ""

@@ -123,8 +123,11 @@ def _cards(plan: Plan) -> list[_Card]:
     if bound is not None:
         text = "proven best" if bound.proven_optimal else f"≤ {percent(bound.gap)}"
         cards.append(_Card(text, "of the kind searched" if bound.proven_optimal else "above the lower bound"))
-    if plan.placement is None and plan.experts is not None:
+    if plan.prediction is None and plan.experts is not None:
         cards.append(_Card(f"{plan.experts.experts:,}", f"experts in {plan.experts.slots:,} slots a layer"))
+        gaps = [row.gap for row in expert_rows(plan.experts) if row.gap is not None]
+        if gaps:
+            cards.append(_Card(f"≤ {percent(max(gaps))}", "above the lower bound in the worst layer"))
     return cards
 
 

@@ -167,13 +167,17 @@ def _islands(fabric: Fabric, hosts: list[int], island_of: dict[int, int]) -> tup
 
 
 def _summary(root: _Node) -> _Node:
-    """Tree with at most `MOST_SUMMARIES` cells."""
+    """Tree with at most `MOST_SUMMARIES` cells, and not many fewer where hosts allow."""
     if len(list(root.leaves())) >= FEWEST_SUMMARIES:
         root = _folded(root)
-        while len(list(root.all_cells())) > MOST_SUMMARIES and root.children:
+        while _count(root) > MOST_SUMMARIES and _count(_folded(root)) >= FEWEST_SUMMARIES:
             root = _folded(root)
-    cells = len(list(root.all_cells()))
+    cells = _count(root)
     return root if cells <= MOST_SUMMARIES else _cut(root, ceil(cells / (MOST_SUMMARIES / 2)))
+
+
+def _count(node: _Node) -> int:
+    return sum(1 for _ in node.all_cells())
 
 
 def _folded(node: _Node) -> _Node:
@@ -187,7 +191,7 @@ def _cut(node: _Node, size: int) -> _Node:
     """Tree with `size` neighbouring cells made one."""
     runs = [node.cells[i : i + size] for i in range(0, len(node.cells), size)]
     cells = (
-        Cell(run[0].name if len(run) == 1 else f"{run[0].name} …", tuple(h for cell in run for h in cell.hosts))
+        Cell(run[0].name if len(run) == 1 else f"{run[0].name}+", tuple(h for cell in run for h in cell.hosts))
         for run in runs
     )
     return replace(node, children=tuple(_cut(child, size) for child in node.children), cells=tuple(cells))

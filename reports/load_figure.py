@@ -35,14 +35,16 @@ def load_svg(kind: LinkClass, key: str) -> str:
 def _paint(kind: LinkClass, figure: Figure) -> None:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - only those who draw pay for it
 
-    axes = figure.add_axes((0.125, 0.19, 0.855, 0.69))
+    axes = figure.add_axes((0.14, 0.19, 0.81, 0.69))
     finite = {name: np.where(np.isfinite(ms), ms, 0.0) for name, ms in kind.ms.items()}
     top = max(float(ms.max()) for ms in finite.values()) or 1.0
     for name, ms in finite.items():
         _curve(axes, name, ms)
     axes.set_ylim(0, top * 1.12)
     axes.set_xlim(0.5, len(kind.names) + 0.5)
-    axes.set_xticks(_ticks(len(kind.names)))
+    ticks = _ticks(len(kind.names))
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.yaxis.set_major_formatter("{x:,g}")
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(f"{kind.name}, busiest first")
     axes.set_ylabel("ms per step")

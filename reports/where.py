@@ -57,16 +57,25 @@ def expert_group_of_rank(plan: Plan) -> IntArray | None:
 
 def levels(fabric: Fabric) -> tuple[str, ...]:
     """Names of the levels at which two ranks can meet, closest first."""
-    return ("host", *(tier.name for tier in fabric.tiers), "beyond")
+    islands = ("NVLink island",) if fabric.islands else ()
+    return ("host", *islands, *(tier.name for tier in fabric.tiers), "beyond")
+
+
+def level_places(fabric: Fabric) -> list[IntArray]:
+    """[hosts] int64 place of each host on each level but the last, -1 for none."""
+    island = np.full(len(fabric.hosts), -1, np.int64)
+    for index, each in enumerate(fabric.islands):
+        island[list(each.hosts)] = index
+    return [np.arange(len(fabric.hosts)), *([island] if fabric.islands else []), *fabric.host_ancestor]
 
 
 def meeting_level(fabric: Fabric, a: IntArray, b: IntArray) -> IntArray:
     """[pairs] int64 index into `levels` of the closest place that holds hosts a and b ([pairs] int64)."""
-    level = np.full(len(a), len(fabric.tiers) + 1, np.int64)
-    for tier in range(len(fabric.tiers) - 1, -1, -1):
-        up = fabric.host_ancestor[tier]
-        level[(up[a] == up[b]) & (up[a] >= 0)] = tier + 1
-    level[a == b] = 0
+    places_of = level_places(fabric)
+    level = np.full(len(a), len(places_of), np.int64)
+    for index in range(len(places_of) - 1, -1, -1):
+        up = places_of[index]
+        level[(up[a] == up[b]) & (up[a] >= 0)] = index
     return level
 
 
@@ -83,14 +92,15 @@ def next_stage_meetings(placement: RankPlacement, job: Job) -> list[Meetings]:
 
 
 def spread(placement: RankPlacement, label: IntArray) -> IntArray:
-    """[labels, levels] int64 hosts, then groups of each tier, then 1, that the ranks of each label touch.
+    """[labels, levels] int64 hosts, islands and groups of each tier, then 1, that the ranks of each label touch.
 
-    Ranks under no group of a tier count as one group more.
+    A rank that no place of a level holds counts as in a place of its host's own.
     """
     fabric, host = placement.fabric, placement.host
     known = label >= 0
     labels = int(label.max(initial=-1)) + 1
-    columns = [host, *(ancestors[host] + 1 for ancestors in fabric.host_ancestor)]
+    alone = np.arange(len(fabric.hosts)) + max(len(fabric.groups), len(fabric.islands))
+    columns = [np.where(where >= 0, where, alone)[host] for where in level_places(fabric)]
     table = np.ones((labels, len(columns) + 1), np.int64)
     for level, place in enumerate(columns):
         width = int(place.max(initial=0)) + 1

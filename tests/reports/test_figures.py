@@ -20,7 +20,7 @@ from topoplan.reports.layout import MOST_CELLS, MOST_SUMMARIES, TALLEST, WIDEST,
 from topoplan.reports.load_figure import load_svg
 from topoplan.reports.loads import link_classes
 from topoplan.reports.shares import label_shares
-from topoplan.reports.where import expert_group_of_rank, spread, stage_of_rank
+from topoplan.reports.where import expert_group_of_rank, levels, spread, stage_of_rank
 
 Example = tuple[Plan, Job, Traffic, RankPlacement]
 Rect = tuple[float, float, float, float]
@@ -70,7 +70,7 @@ def check(layout: Layout, hosts: int) -> None:
 
 SHAPES: list[tuple[Sequence[int], int]] = [
     ((2,), 0), ((1, 1), 0), ((6, 6, 6), 0), ((29, 32, 31, 1), 0), ((32,) * 16, 4), ((31,) * 62, 8), ((32,) * 100, 16),
-    ((1500, 1500), 0),
+    ((1500, 1500), 0), ((2,) * 1536, 192),
 ]  # fmt: skip
 
 
@@ -81,6 +81,7 @@ def test_nothing_overlaps(fabrics: Callable[..., Fabric], leaves: Sequence[int],
     assert layout.summary == (sum(leaves) > MOST_CELLS)
     assert len(layout.cells) <= (MOST_SUMMARIES if layout.summary else MOST_CELLS)
     assert layout.height <= 1.3 * TALLEST
+    assert not layout.summary or len(layout.cells) >= 100
 
 
 @pytest.mark.parametrize("hosts", [1, 40, 2000, 9000])
@@ -97,6 +98,9 @@ def test_islands_are_boxes(fabrics: Callable[..., Fabric]) -> None:
     layout = lay_out(fabric)
     check(layout, 36)
     assert [box.name for box in layout.boxes] == ["spine", "leaf-0", "rack-0", "rack-1"]
+    across = spread(RankPlacement(fabric, np.arange(144)), np.arange(144) // 48)  # 12 hosts a label
+    assert levels(fabric) == ("host", "NVLink island", "leaf", "spine", "beyond")
+    assert across.tolist() == [[12, 1, 1, 1, 1], [12, 2, 1, 1, 1], [12, 1, 1, 1, 1]]
 
 
 def test_cells_hold_what_the_placement_says(example: Example) -> None:
