@@ -1,9 +1,18 @@
 """Place ranks on GPUs: `solve_ranks(RankProblem(fabric, traffic)) -> RankSolution`."""
 
-from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
+from topoplan.solvers.ranks.problem import (
+    ExactParams,
+    Progress,
+    RankParams,
+    RankProblem,
+    RankSolution,
+    Watch,
+    keep_going,
+)
 from topoplan.solvers.ranks.solve import baselines, plain_placement, solve_ranks
 
 __all__ = [
+    "ExactParams",
     "Progress",
     "RankParams",
     "RankProblem",

@@ -55,21 +55,22 @@ class ExactTask:
         [blocks] int64 kind of host that each block needs.
     ends
         [edges, 2] int64 blocks that talk, the lower first.
-    weight
-        [edges] int64 bytes both ways, in units of `byte_unit`, rounded down.
+    size_bytes, weight
+        [edges] float64 bytes both ways, and int64 the same in units of `byte_unit`, rounded down.
     cell_kind, room
         [cells] int64 kind and number of the hosts of each cell.
-    start
-        [blocks] int64 cell of each block in the incumbent.
+    host_cell
+        [hosts] int64 cell of each host; block b starts on host b, hosts beyond the blocks are spare.
     """
 
     kind: IntArray
     ends: IntArray
+    size_bytes: FloatArray
     weight: IntArray
     cell_kind: IntArray
     room: IntArray
     levels: tuple[Level, ...]
-    start: IntArray
+    host_cell: IntArray
     byte_unit: float
     distance_unit: float
 
@@ -77,6 +78,11 @@ class ExactTask:
     def blocks(self) -> int:
         """Number of blocks that hold ranks."""
         return len(self.kind)
+
+    @property
+    def start(self) -> IntArray:
+        """[blocks] int64 cell of each block in the incumbent."""
+        return self.host_cell[: self.blocks]
 
     def cost(self, cell: IntArray) -> int:
         """Integer cost of putting block b in cell[b]."""
@@ -89,6 +95,14 @@ class ExactTask:
     def hop_bytes(self, cost: float) -> float:
         """Hop-bytes, above those inside the lowest groups, of an integer cost."""
         return cost * self.byte_unit * self.distance_unit
+
+    def start_hop_bytes(self) -> float:
+        """Hop-bytes, above those inside the lowest groups, of the incumbent; not rounded."""
+        total = 0.0
+        for level in self.levels:
+            a, b = level.group[self.start[self.ends]].T
+            total += level.climb * self.distance_unit * float(self.size_bytes[a != b].sum())
+        return total
 
     def sizes(self, level: Level, group: int) -> range:
         """Numbers of blocks that a group may hold: what the others leave over, up to its hosts."""
@@ -106,17 +120,20 @@ class ExactResult:
         [blocks] int64 best placement met; the start where nothing was better.
     lower_bound
         Integer cost that no placement goes below.
+    tolerance
+        Relative error of a bound computed in floating point.
     """
 
     cell: IntArray
     cost: int
     lower_bound: float
     solver: str
+    tolerance: float = 0.0
 
     @property
     def proven(self) -> bool:
         """Whether no placement costs less."""
-        return self.cost <= self.lower_bound
+        return self.cost * (1 - self.tolerance) <= self.lower_bound
 
 
 def exact_task(fabric: Fabric, blocks: Blocks, place: IntArray, kind: IntArray) -> ExactTask | None:
@@ -146,16 +163,17 @@ def exact_task(fabric: Fabric, blocks: Blocks, place: IntArray, kind: IntArray) 
             levels.append(Level(group, step))
     low, high = np.minimum(blocks.src, blocks.dst), np.maximum(blocks.src, blocks.dst)
     pair, where = np.unique(low * blocks.count + high, return_inverse=True)
-    size = np.bincount(where, blocks.bytes, len(pair))
+    size = np.bincount(where, blocks.bytes, len(pair)).astype(np.float64)
     weight, unit = _whole(size)
     return ExactTask(
         kind[: blocks.used],
         np.column_stack([pair // blocks.count, pair % blocks.count]),
+        size,
         weight,
         kind[first],
         np.bincount(cell, minlength=len(first)).astype(np.int64),
         tuple(levels),
-        cell[: blocks.used].astype(np.int64),
+        cell.astype(np.int64),
         unit,
         1.0 if whole else 1 / MILLI,
     )
@@ -195,24 +213,3 @@ def _whole(size: FloatArray) -> tuple[IntArray, float]:
             return whole // common, float(common)
     unit = float(size.sum()) / TOTAL
     return np.floor(size / unit).astype(np.int64), unit
-
-
-def hosts_of(task: ExactTask, result: ExactResult, place: IntArray, cell_of_host: IntArray) -> IntArray:
-    """[blocks.count] int64 host of each block: blocks that keep their cell keep their host.
-
-    Parameters
-    ----------
-    cell_of_host
-        [blocks.count] int64 cell of the host place[i].
-    """
-    used = task.blocks
-    stays = result.cell == task.start
-    moved = np.full(len(place), -1, np.int64)
-    moved[:used][stays] = place[:used][stays]
-    free = np.ones(len(place), bool)
-    free[:used][stays] = False
-    for b in np.flatnonzero(~stays):
-        slot = np.flatnonzero(free & (cell_of_host == result.cell[b]))[0]
-        moved[b], free[slot] = place[slot], False
-    moved[used:] = place[free]
-    return moved

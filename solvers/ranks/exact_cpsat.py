@@ -119,7 +119,8 @@ class _Model:
         """Cost of the flows that leave groups of one tier."""
         task, model = self.task, self.model
         inside = [[self._inside(row, level.group, k) for k in range(level.count)] for row in self.x]
-        weight, leaving = task.weight.tolist(), []
+        leaving: list[list[Any]] = []
+        weight = task.weight.tolist()
         for k in range(level.count):
             if k and level.count == 2:
                 cut = leaving[0]  # what leaves one of two groups leaves the other
@@ -162,7 +163,8 @@ class _Model:
 
     def cells(self, solver: Any) -> IntArray:
         """[blocks] int64 cell of each block in the solver's answer."""
-        return np.array([[solver.value(y) for y in row] for row in self.x], np.int64).argmax(1).astype(np.int64)
+        table = np.array([[solver.value(y) for y in row] for row in self.x], np.int64)
+        return np.asarray(table.argmax(1), np.int64)
 
 
 def _times(w: int, y: Any) -> Any:

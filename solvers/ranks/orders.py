@@ -57,6 +57,12 @@ def one_component(problem: RankProblem, hosts: IntArray) -> IntArray:
     return np.asarray(hosts[index == room.argmax()], np.int64)
 
 
+def rivals(problem: RankProblem) -> bool:
+    """Whether a connected part other than the one that is planned on holds the job too."""
+    parts, index = np.unique(problem.fabric.host_component, return_inverse=True)
+    return int((np.bincount(index, problem.free, len(parts)) >= problem.traffic.ranks).sum()) > 1
+
+
 def selections(problem: RankProblem) -> Iterator[tuple[str, IntArray]]:
     """Named host orders to start from, best guesses first; each holds enough GPUs.
 

@@ -61,6 +61,29 @@ class RankProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class ExactParams:
+    """When and how hard to prove the fewest hop-bytes.
+
+    Parameters
+    ----------
+    blocks
+        Hosts' worth of ranks up to which an exact solver runs.
+    work
+        Deterministic seconds of CP-SAT, or wall-clock seconds of an ILP solver.
+    solver
+        PuLP's name of an ILP solver; "" for CP-SAT.
+    demanded
+        Whether a solver that is not installed is an error; otherwise it is done without.
+    """
+
+    blocks: int = 32
+    work: float = 2.0
+    solver: str = ""
+    seed: int = 0
+    demanded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RankParams:
     """How hard to try.
 
@@ -70,10 +93,13 @@ class RankParams:
         Moves that refinement may try; counted, not timed, so that results repeat.
     seed
         Of every random choice.
+    exact
+        When an exact solver runs; None for never.
     """
 
     proposals: int = 20_000
     seed: int = 0
+    exact: ExactParams | None = ExactParams()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from topoplan.cost.price import floors, predict
+from topoplan.errors import SolverMissingError
 from topoplan.model.fabric import IntArray
 from topoplan.model.plan import Prediction
 from topoplan.solvers.ranks.anneal import Annealer
 from topoplan.solvers.ranks.blocks import Blocks, contract
 from topoplan.solvers.ranks.bound import certificate, exposed_bound_ms, hop_bytes_bound
-from topoplan.solvers.ranks.orders import baseline_orders, fill, one_component, selections, tilings, usable_hosts
+from topoplan.solvers.ranks.orders import (
+    baseline_orders,
+    fill,
+    one_component,
+    rivals,
+    selections,
+    tilings,
+    usable_hosts,
+)
 from topoplan.solvers.ranks.pricer import Pricer
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
+from topoplan.solvers.ranks.prove import prove
 from topoplan.solvers.ranks.steer import Steering
 
 SAME = 1e-3  # plans whose objective differs by no more than 0.1 % are told apart by the other objectives
@@ -43,11 +53,12 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
     found = [*plain, *_plain(problem, watch)]
     refined = _refine(problem, min(found, key=lambda c: _key(problem, c.prediction)), params, watch)
     best = _choose(problem, plain, [*found, *refined])
+    best, least = _prove(problem, best, params)
     return RankSolution(
         best.gpu,
         best.prediction,
         {c.method: c.prediction for c in plain},
-        certificate(_values(best.prediction), _bounds(problem, best)),
+        certificate(_values(best.prediction), _bounds(problem, best, least)),
         best.method,
     )
 
@@ -172,11 +183,31 @@ def _follow(problem: RankProblem, gpu: IntArray, place: IntArray, moved: IntArra
     return np.asarray(usable[first[to[host]] + nth], np.int64)
 
 
-def _bounds(problem: RankProblem, best: _Candidate) -> dict[str, float]:
+def _prove(problem: RankProblem, best: _Candidate, params: RankParams) -> tuple[_Candidate, float]:
+    """The plan, or one of fewer hop-bytes where they are the objective, and the fewest hop-bytes that are possible."""
+    fabric, exact = problem.fabric, params.exact
+    if exact is None or rivals(problem):
+        return best, 0.0
+    blocks, place = _contracted(problem, best.gpu)
+    try:
+        proof = prove(fabric, blocks, place, problem.free, exact)
+    except SolverMissingError:
+        if exact.demanded:
+            raise
+        proof = None
+    if proof is None:
+        return best, 0.0
+    least = best.prediction.hop_bytes - proof.spared
+    found = _candidate(problem, f"{best.method}, exact", _follow(problem, best.gpu, place, proof.place))
+    better = problem.objective == "hop_bytes" and found.prediction.hop_bytes < best.prediction.hop_bytes
+    return (found if better else best), least
+
+
+def _bounds(problem: RankProblem, best: _Candidate, least: float) -> dict[str, float]:
     fabric, traffic = problem.fabric, problem.traffic
     blocks, hosts = _contracted(problem, best.gpu)
     hops = hop_bytes_bound(fabric, blocks, hosts)
     return {
-        "hop_bytes": min(hops, best.prediction.hop_bytes),
+        "hop_bytes": min(max(hops, least), best.prediction.hop_bytes),
         "exposed_ms": exposed_bound_ms(floors(fabric, traffic, best.gpu), traffic.exposure),
     }
