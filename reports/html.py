@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from topoplan.model.fabric import FloatArray, IntArray
-from topoplan.model.job import Job
+from topoplan.model.job import Job, stage_of_rank
 from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Plan
 from topoplan.model.traffic import Traffic
@@ -26,7 +26,7 @@ from topoplan.reports.tables import (
     expert_rows,
     stage_rows,
 )
-from topoplan.reports.where import expert_group_of_rank, levels, spread, stage_of_rank
+from topoplan.reports.where import expert_group_of_rank, levels, spread
 
 LINEAR = "linear"
 MOST_LINES = 12  # warnings and assumptions shown before the rest is folded away

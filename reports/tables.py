@@ -10,10 +10,10 @@ import numpy as np
 
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import Fabric, FloatArray
-from topoplan.model.job import Job
+from topoplan.model.job import Job, stage_of_rank
 from topoplan.model.plan import Plan, Prediction
 from topoplan.reports.amounts import change, counted, milliseconds, one_unit, percent, ranges
-from topoplan.reports.where import next_stage_meetings, places, stage_of_rank
+from topoplan.reports.where import next_stage_meetings, places
 
 PLAN = "plan"
 _OBJECTIVES = {

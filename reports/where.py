@@ -35,16 +35,6 @@ class Meetings:
         return ", ".join(f"{level} {percent(s)}" for level, s in zip(self.levels, self.share, strict=True) if s > 0)
 
 
-def stage_of_rank(job: Job | None) -> IntArray | None:
-    """[ranks] int64 pipeline rank of each rank; None for jobs that do not say how they are parallelised."""
-    if job is None or job.parallel is None:
-        return None
-    stage = np.empty(job.ranks, np.int64)
-    for column, ranks in enumerate(dense_groups(job, "pp").T):
-        stage[ranks] = column
-    return stage
-
-
 def expert_group_of_rank(plan: Plan) -> IntArray | None:
     """[ranks] int64 expert group of each rank, -1 for ranks in none; None without expert groups."""
     if plan.placement is None or plan.ep_rank_to_rank is None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from topoplan.model.fabric import Fabric, Host, HostType, Island
-from topoplan.model.job import Job
+from topoplan.model.job import Job, stage_of_rank
 from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Plan
 from topoplan.model.traffic import Traffic
@@ -20,7 +20,7 @@ from topoplan.reports.layout import MOST_CELLS, MOST_SUMMARIES, TALLEST, WIDEST,
 from topoplan.reports.load_figure import load_svg
 from topoplan.reports.loads import link_classes
 from topoplan.reports.shares import label_shares
-from topoplan.reports.where import expert_group_of_rank, levels, spread, stage_of_rank
+from topoplan.reports.where import expert_group_of_rank, levels, spread
 
 Example = tuple[Plan, Job, Traffic, RankPlacement]
 Rect = tuple[float, float, float, float]

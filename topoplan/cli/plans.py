@@ -47,11 +47,10 @@ def report_html(plan: Plan, job: Job | None, command: str, hosts: tuple[str, ...
 def draw_plan(plan: Plan, job: Job | None, file: str) -> None:
     """Draw the fabric with the pipeline stages of a plan on it."""
     from topoplan.files.atomic import write_file  # noqa: PLC0415
+    from topoplan.model.job import stage_of_rank  # noqa: PLC0415
     from topoplan.reports.fabric_figure import fabric_svg  # noqa: PLC0415
-    from topoplan.reports.where import stage_of_rank  # noqa: PLC0415
 
     if plan.placement is None:
         raise InputError("this plan places experts only: there is nothing to draw")
-    stages = stage_of_rank(job) if job is not None else None
-    write_file(file, fabric_svg(plan.placement.fabric, plan.placement, stages))
+    write_file(file, fabric_svg(plan.placement.fabric, plan.placement, stage_of_rank(job), background="white"))
     render.note(f"wrote {file}")

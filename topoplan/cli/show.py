@@ -41,7 +41,7 @@ def command(what: str, format_name: str | None, host_type: str | None, svg: str 
         from topoplan.files.atomic import write_file  # noqa: PLC0415
         from topoplan.reports.fabric_figure import fabric_svg  # noqa: PLC0415
 
-        write_file(svg, fabric_svg(fabric))
+        write_file(svg, fabric_svg(fabric, background="white"))
         render.note(f"wrote {svg}")
     facts: dict[str, Any] = fabric_summary(fabric)
     if output != "table":

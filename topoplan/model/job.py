@@ -297,3 +297,13 @@ def expert_groups(job: Job, axis: str) -> IntArray:
     p = job.parallel
     names = {"etp": "tp", "ep": "ep", "edp": "dp", "pp": "pp"}
     return grid_groups(job.order, {"tp": p.etp, "ep": p.ep, "dp": p.edp, "pp": p.pp}, names[axis])
+
+
+def stage_of_rank(job: Job | None) -> IntArray | None:
+    """[ranks] int64 pipeline rank of each rank; None for jobs that do not say how they are parallelised."""
+    if job is None or job.parallel is None:
+        return None
+    stage = np.empty(job.ranks, np.int64)
+    for column, ranks in enumerate(dense_groups(job, "pp").T):
+        stage[ranks] = column
+    return stage

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from topoplan.errors import InputError
 from topoplan.experts import get_format
 from topoplan.files.arrays import load_bytes, traffic_bytes
@@ -14,7 +12,7 @@ from topoplan.files.fabric_text import format_fabric
 from topoplan.files.job_text import format_job
 from topoplan.files.plan_json import format_plan
 from topoplan.launchers import LaunchFile, LaunchRequest, get_launcher
-from topoplan.model.job import Job, dense_groups
+from topoplan.model.job import Job, stage_of_rank
 from topoplan.model.plan import Plan
 
 
@@ -85,16 +83,9 @@ def launch_files(plan: Plan, launcher: str, job: Job | None) -> dict[str, Launch
     """Files of one launcher for a plan, by name."""
     if plan.placement is None:
         raise InputError("this plan places experts only: there are no ranks to launch")
-    columns = {"stage": stage_of_rank(job)} if job is not None and job.parallel is not None else {}
+    stages = stage_of_rank(job)
+    columns = {} if stages is None else {"stage": stages.tolist()}
     return get_launcher(launcher).write(LaunchRequest(plan.placement, plan_name=plan.job, columns=columns))
-
-
-def stage_of_rank(job: Job) -> list[int]:
-    """Pipeline rank of each rank of a job with `parallel`."""
-    stage = np.zeros(job.ranks, np.int64)
-    for column, ranks in enumerate(dense_groups(job, "pp").T):
-        stage[ranks] = column
-    return [int(s) for s in stage]
 
 
 def expert_files(plan: Plan, job: Job | None, formats: Iterable[str]) -> dict[str, str | bytes]:
