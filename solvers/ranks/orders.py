@@ -12,9 +12,11 @@ from topoplan.model.fabric import Fabric, IntArray
 from topoplan.names import natural_key
 from topoplan.solvers.ranks.blocks import Blocks
 from topoplan.solvers.ranks.problem import RankProblem
+from topoplan.solvers.ranks.select import fitted
 
 MAX_AXES = 4  # training layouts have no more axes above a host
 MAX_TILINGS = 300  # tile shapes tried; more are thinned out evenly
+POOLS = 8  # groups of a tier whose hosts are fitted to the job
 COMMON_STEPS = 12  # commonest steps between blocks that may be strides of the grid
 
 
@@ -79,13 +81,18 @@ def selections(problem: RankProblem) -> Iterator[tuple[str, IntArray]]:
             if len(sizes) > 1 and free[same].sum() >= need:
                 linear = same
                 break
+        pools = []
         for tier in range(len(fabric.tiers)):
             group = fabric.host_ancestor[tier][linear]
             room = np.bincount(group[group >= 0], free[linear][group >= 0], len(fabric.groups))
             fits = np.flatnonzero(room >= need)
-            for k in fits[np.argsort(room[fits], kind="stable")][:2]:
+            fits = fits[np.argsort(room[fits], kind="stable")]
+            pools += [(f"hosts of {fabric.groups[k].name}", linear[group == k]) for k in fits[:POOLS]]
+            for k in fits[:2]:
                 inside = linear[group == k]
                 yield f"fullest groups of {fabric.groups[k].name}", _fullest_first(problem, inside)
+        if len(np.unique(free[linear])) == 1:
+            yield from fitted(problem, pools or [("hosts", linear)])
         yield "fullest groups", _fullest_first(problem, linear)
     yield "linear", linear
 
@@ -126,7 +133,7 @@ def tilings(blocks: Blocks) -> Iterator[tuple[str, IntArray]]:
     of the blocks: plain axis permutations are among them, and so are 2 x 2, 4 x 2 ... tiles. Yields name and order
     [blocks]: order[i] is the block put at place i.
     """
-    strides = _grid_strides(np.concatenate([np.abs(a.dst - a.src) for a in blocks.axes]), blocks.used)
+    strides = grid_strides(np.concatenate([np.abs(a.dst - a.src) for a in blocks.axes]), blocks.used)
     if len(strides) < 2:
         return
     sizes = [b // a for a, b in zip(strides, [*strides[1:], blocks.used], strict=True)]
@@ -167,7 +174,7 @@ def _prime_factors(n: int) -> list[int]:
     return factors
 
 
-def _grid_strides(steps: IntArray, blocks: int) -> list[int]:
+def grid_strides(steps: IntArray, blocks: int) -> list[int]:
     """Chain of strides 1 | s1 | s2 ... | blocks among the commonest steps between blocks."""
     values, count = np.unique(steps[steps > 0], return_counts=True)
     common = values[np.argsort(-count, kind="stable")][:COMMON_STEPS]
