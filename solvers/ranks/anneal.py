@@ -6,35 +6,16 @@ import math
 import random
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from topoplan.model.fabric import IntArray
-from topoplan.solvers.ranks.blocks import Blocks
+from topoplan.solvers.ranks.cliques import cliques
 from topoplan.solvers.ranks.problem import Progress, Watch
 from topoplan.solvers.ranks.steer import Steering
 
 START, END = 3e-5, 1e-7  # temperature as a share of the objective's starting value; assumed, tuned on d1k and m8k
 NEAR = 0.8  # share of proposals that bring a block beside one it talks to
 CLIQUES = 0.3  # share of proposals that swap whole cliques, where there are any
-LARGEST_CLIQUE = 64
 REPORT_EVERY = 500
-
-
-def cliques(blocks: Blocks) -> list[list[int]]:
-    """Sets of blocks joined by edges of at least half the largest weight (expert groups), of one size above 1."""
-    if not len(blocks.bytes):
-        return []
-    heavy = blocks.bytes >= blocks.bytes.max() / 2
-    ends = (blocks.src[heavy], blocks.dst[heavy])
-    count, label = connected_components(coo_array((np.ones(heavy.sum()), ends), (blocks.count, blocks.count)), False)
-    size = np.bincount(label, minlength=count)
-    wanted = int(size.max())
-    if not 1 < wanted <= LARGEST_CLIQUE or (size[label[: blocks.used]] != wanted).any():
-        return []
-    order = np.argsort(label[: blocks.used], kind="stable")
-    result: list[list[int]] = order.reshape(-1, wanted).tolist()
-    return result
 
 
 class Annealer:

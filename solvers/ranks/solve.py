@@ -13,6 +13,7 @@ from topoplan.model.plan import Prediction
 from topoplan.solvers.ranks.anneal import Annealer
 from topoplan.solvers.ranks.blocks import Blocks, contract
 from topoplan.solvers.ranks.bound import certificate, exposed_bound_ms, hop_bytes_bound
+from topoplan.solvers.ranks.compact import Compactor
 from topoplan.solvers.ranks.orders import (
     baseline_orders,
     fill,
@@ -28,6 +29,7 @@ from topoplan.solvers.ranks.prove import prove
 from topoplan.solvers.ranks.steer import Steering
 
 SAME = 1e-3  # plans whose objective differs by no more than 0.1 % are told apart by the other objectives
+SWAPS = 60  # swaps by bytes x distance that cost about as much time as a proposal that prices links
 TILINGS_KEPT = 3  # tile shapes priced in full, rail by rail
 
 
@@ -51,8 +53,11 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
     params = params or RankParams()
     plain = _baselines(problem)
     found = [*plain, *_plain(problem, watch)]
-    refined = _refine(problem, min(found, key=lambda c: _key(problem, c.prediction)), params, watch)
-    best = _choose(problem, plain, [*found, *refined])
+    start = min(found, key=lambda c: _key(problem, c.prediction))
+    found += _compact(problem, start, params, watch)
+    if problem.objective != "hop_bytes":
+        found += _refine(problem, min(found, key=lambda c: _key(problem, c.prediction)), params, watch)
+    best = _choose(problem, plain, found)
     best, least = _prove(problem, best, params)
     return RankSolution(
         best.gpu,
@@ -158,6 +163,24 @@ def _contracted(problem: RankProblem, gpu: IntArray) -> tuple[Blocks, IntArray]:
     return contract(problem.fabric, problem.traffic, block, len(hosts) + len(spare)), np.concatenate([hosts, spare])
 
 
+def _compact(problem: RankProblem, start: _Candidate, params: RankParams, watch: Watch) -> list[_Candidate]:
+    """A candidate with few bytes x distance on the hosts of `start`."""
+    if not _steerable(problem):
+        return []
+    blocks, place = _contracted(problem, start.gpu)
+    if not blocks.axes:
+        return []
+    compactor = Compactor(problem.fabric, blocks, place, _kinds(problem, place), params.seed)
+    moved = compactor.search(params.proposals * SWAPS, watch)
+    return [_candidate(problem, "compact", _follow(problem, start.gpu, place, moved))]
+
+
+def _kinds(problem: RankProblem, place: IntArray) -> IntArray:
+    """[blocks] int64 kind of each host: only hosts of one type with equally many usable GPUs may swap."""
+    width = int(problem.fabric.host_gpus.max()) + 1
+    return np.asarray(problem.fabric.host_type[place] * width + problem.free[place], np.int64)
+
+
 def _refine(problem: RankProblem, start: _Candidate, params: RankParams, watch: Watch) -> list[_Candidate]:
     """The start refined, or nothing where refinement does not apply."""
     if not _steerable(problem):
@@ -166,8 +189,7 @@ def _refine(problem: RankProblem, start: _Candidate, params: RankParams, watch: 
     if not blocks.axes:
         return []
     state = Steering(_pricer(problem, blocks, start.gpu), place, problem.objective)
-    kind = problem.fabric.host_type[place] * (int(problem.fabric.host_gpus.max()) + 1) + problem.free[place]
-    moved = Annealer(state, place, kind, params.seed).search(params.proposals, watch)
+    moved = Annealer(state, place, _kinds(problem, place), params.seed).search(params.proposals, watch)
     return [_candidate(problem, f"{start.method}, refined", _follow(problem, start.gpu, place, moved))]
 
 
