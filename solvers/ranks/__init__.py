@@ -9,7 +9,7 @@ from topoplan.solvers.ranks.problem import (
     Watch,
     keep_going,
 )
-from topoplan.solvers.ranks.solve import baselines, plain_placement, solve_ranks
+from topoplan.solvers.ranks.solve import baselines, plain_placement, rate, solve_ranks
 
 __all__ = [
     "ExactParams",
@@ -21,5 +21,6 @@ __all__ = [
     "baselines",
     "keep_going",
     "plain_placement",
+    "rate",
     "solve_ranks",
 ]

@@ -95,7 +95,8 @@ def _host_flows(traffic: Traffic, size: int) -> tuple[IntArray, IntArray, FloatA
     count = -(-traffic.ranks // size)
     src, dst = traffic.src[live].astype(np.int64) // size, traffic.dst[live].astype(np.int64) // size
     pair, where = np.unique(src * count + dst, return_inverse=True)
-    return pair // count, pair % count, np.bincount(where, traffic.bytes[live], len(pair))
+    amount = np.bincount(where, traffic.bytes[live], len(pair)).astype(np.float64)
+    return np.asarray(pair // count, np.int64), np.asarray(pair % count, np.int64), amount
 
 
 def _distance(fabric: Fabric, a: IntArray, b: IntArray) -> FloatArray:

@@ -78,6 +78,14 @@ def _choose(problem: RankProblem, plain: list[_Candidate], found: list[_Candidat
     return min((c for c in found if keys[id(c)][0] <= limit), key=lambda c: (*keys[id(c)][1:], keys[id(c)][0]))
 
 
+def rate(problem: RankProblem, gpu: IntArray, method: str) -> RankSolution:
+    """A given placement as a solution: its price, those of the plain orders, and the bounds."""
+    best = _candidate(problem, method, gpu)
+    plain = {c.method: c.prediction for c in _baselines(problem)}
+    bounds = certificate(_values(best.prediction), _bounds(problem, best, 0.0))
+    return RankSolution(gpu, best.prediction, plain, bounds, method)
+
+
 def baselines(problem: RankProblem) -> dict[str, Prediction]:
     """Prices of the plain orders: linear, strings, random."""
     return {c.method: c.prediction for c in _baselines(problem)}

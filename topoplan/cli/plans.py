@@ -34,7 +34,8 @@ def show_plan(plan: Plan, output: str) -> None:
 
 def report_html(plan: Plan, job: Job | None, command: str, hosts: tuple[str, ...] | None = None) -> str:
     """The report of a plan that was made within `hosts` (None for the whole fabric)."""
-    from topoplan.planning.solve import allowed_hosts, job_traffic, linear_placement  # noqa: PLC0415
+    from topoplan.planning.hosts import allowed_hosts  # noqa: PLC0415
+    from topoplan.planning.solve import job_traffic, linear_placement  # noqa: PLC0415
     from topoplan.reports.html import ReportInput, render_html  # noqa: PLC0415
 
     if job is None or plan.placement is None:

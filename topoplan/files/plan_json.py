@@ -75,6 +75,7 @@ def _plan(record: PlanFile, fabric: Fabric | None, path: str) -> Plan:
             record.seed,
             record.objective,
             placement=_placement(record.placement, fabric),
+            spares=tuple(record.placement.spares) if record.placement else (),
             experts=_experts(experts),
             ep_rank_to_rank=ep_ranks,
             stages=Stages(tuple(record.stages.first), tuple(record.stages.cost)) if record.stages else None,

@@ -23,11 +23,12 @@ class FileRecord(Record):
 
 
 class PlacementRecord(Record):
-    """One entry a rank: its host, its GPU index there, and its NIC (-1 without one)."""
+    """One entry a rank: its host, its GPU index there, and its NIC (-1 without one); and the free hosts set aside."""
 
     host: list[str]
     gpu: list[int]
     nic: list[int] | None = None
+    spares: list[str] = Field(default_factory=list)
 
 
 class LoadRecord(Record):

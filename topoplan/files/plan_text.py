@@ -54,7 +54,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
             "host": [names[h] for h in plan.placement.host.tolist()],
             "gpu": plan.placement.local.tolist(),
             "nic": plan.placement.nic.tolist(),
-        }
+        } | ({"spares": list(plan.spares)} if plan.spares else {})
     if plan.experts is not None:
         record["experts"] = _experts(plan.experts, plan.ep_rank_to_rank)
     return record

@@ -100,6 +100,8 @@ class Plan:
         Names, for headings.
     placement
         None for a plan of experts alone.
+    spares
+        Names of free hosts set aside for this job, nearest first.
     ep_rank_to_rank
         [EP groups, EP ranks] int64 rank that plays each EP rank of each EP group, where both are planned.
     order_matters
@@ -114,6 +116,7 @@ class Plan:
     seed: int
     objective: str = "exposed_ms"
     placement: RankPlacement | None = None
+    spares: tuple[str, ...] = ()
     experts: ExpertPlacement | None = None
     ep_rank_to_rank: IntArray | None = None
     stages: Stages | None = None

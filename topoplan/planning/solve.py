@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from topoplan.cost.price import predict
 from topoplan.errors import InputError
 from topoplan.model.capability import Capability
 from topoplan.model.demand import traffic_of
@@ -16,7 +17,7 @@ from topoplan.model.job import Job, expert_groups
 from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import InputFile, Plan, Prediction, Stages
 from topoplan.model.traffic import Traffic
-from topoplan.names import closest
+from topoplan.planning.hosts import allowed_hosts, choose_hosts, named_hosts
 from topoplan.solvers.ranks import (
     RankParams,
     RankProblem,
@@ -26,6 +27,9 @@ from topoplan.solvers.ranks import (
     plain_placement,
     solve_ranks,
 )
+from topoplan.solvers.ranks.orders import fill, selections
+from topoplan.solvers.ranks.replan import key_of
+from topoplan.solvers.ranks.select import nearest_spares
 from topoplan.solvers.stages import layer_costs, split_layers
 
 NOTHING = 0.005  # exposed time that differs by less than this share is called the same
@@ -39,6 +43,12 @@ class SolveOptions:
     ----------
     hosts
         Names (or aliases) of the hosts of an allocation; None for the whole fabric.
+    require
+        Tier in one group of which all ranks must be; "" for no demand.
+    spares
+        Free hosts to set aside beside the job, for `topoplan.planning.replan`.
+    reserve, avoid
+        Names of hosts that are never used, and of hosts that are used last.
     capability
         What the launchers can express together.
     inputs
@@ -46,6 +56,10 @@ class SolveOptions:
     """
 
     hosts: tuple[str, ...] | None = None
+    require: str = ""
+    spares: int = 0
+    reserve: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
     objective: str = "exposed_ms"
     params: RankParams = field(default_factory=RankParams)
     capability: Capability = field(default_factory=Capability)
@@ -63,26 +77,69 @@ def solve(job: Job, fabric: Fabric, options: SolveOptions | None = None, watch: 
         Too few usable GPUs, or fewer layers than stages.
     """
     options = options or SolveOptions()
+    problem = problem_of(job, fabric, options)
+    return plan_of(job, problem, options, solve_ranks(problem, options.params, watch))
+
+
+def problem_of(
+    job: Job, fabric: Fabric, options: SolveOptions, prefer: Callable[[BoolArray], float] | None = None
+) -> RankProblem:
+    """Ranks to place, and the hosts they may be placed on; raises as `solve`.
+
+    Parameters
+    ----------
+    prefer
+        Of a set of hosts, lower is better: chooses between the groups of a required tier before price does.
+    """
     allowed = allowed_hosts(fabric, options.hosts)
-    stages = stages_of(job)
+    if options.reserve:
+        reserved = named_hosts(fabric, options.reserve, "--reserve")
+        allowed = ~reserved if allowed is None else allowed & ~reserved
     traffic = job_traffic(job, fabric, allowed)
-    problem = RankProblem(fabric, traffic, options.capability, allowed, options.objective)
-    solution = solve_ranks(problem, options.params, watch)
+
+    def problem(hosts: BoolArray | None) -> RankProblem:
+        return RankProblem(fabric, traffic, options.capability, hosts, options.objective)
+
+    def price(hosts: BoolArray) -> tuple[float, ...]:
+        if prefer is not None:
+            return (prefer(hosts),)
+        _, order = next(iter(selections(problem(hosts))))
+        return key_of(options.objective)(predict(fabric, traffic, fill(problem(hosts), order)))
+
+    return problem(
+        choose_hosts(
+            fabric,
+            allowed,
+            job.ranks,
+            require=options.require,
+            spares=options.spares,
+            avoided=named_hosts(fabric, options.avoid, "--avoid"),
+            price=price,
+        )
+    )
+
+
+def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: RankSolution) -> Plan:
+    """The plan around a placement of ranks: stages, experts, spare hosts and the words."""
+    fabric = problem.fabric
+    placement = RankPlacement(fabric, solution.gpu)
+    spares = nearest_spares(fabric, problem.free, np.unique(placement.host), options.spares) if options.spares else ()
     return Plan(
         job=job.name,
         fabric_name=fabric.name,
         inputs=options.inputs,
         seed=options.params.seed,
         objective=options.objective,
-        placement=RankPlacement(fabric, solution.gpu),
+        placement=placement,
+        spares=tuple(fabric.host_names[h] for h in spares),
         experts=_experts(job),
         ep_rank_to_rank=expert_groups(job, "ep") if _has_experts(job) else None,
-        stages=stages,
+        stages=stages_of(job),
         prediction=solution.prediction,
         baselines=solution.baselines,
         certificate=solution.certificate,
         order_matters=order_matters(fabric, solution.prediction, solution.baselines),
-        assumed=(*fabric.assumed, *_assumed(job, traffic)),
+        assumed=(*fabric.assumed, *_assumed(job, problem.traffic)),
         warnings=(*fabric.warnings, *_warnings(fabric, solution)),
     )
 
@@ -98,26 +155,6 @@ def linear_placement(job: Job, fabric: Fabric, hosts: tuple[str, ...] | None = N
     allowed = allowed_hosts(fabric, hosts)
     problem = RankProblem(fabric, job_traffic(job, fabric, allowed), allowed=allowed)
     return RankPlacement(fabric, plain_placement(problem, "linear"))
-
-
-def allowed_hosts(fabric: Fabric, hosts: tuple[str, ...] | None) -> BoolArray | None:
-    """[hosts] bool of the named hosts, None for no restriction.
-
-    Raises
-    ------
-    InputError
-        A name that the fabric does not have.
-    """
-    if hosts is None:
-        return None
-    allowed = np.zeros(len(fabric.hosts), bool)
-    for name in hosts:
-        h = fabric.alias_index.get(name, -1)
-        if h < 0:
-            hint = closest(name, fabric.host_names) or "--hosts takes names or aliases of the fabric's hosts"
-            raise InputError(f"host {name!r} of --hosts is not in fabric {fabric.name}", hint=hint)
-        allowed[h] = True
-    return allowed
 
 
 def domain_size(fabric: Fabric, allowed: BoolArray | None = None) -> int:
