@@ -7,56 +7,133 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.experts.make import content, npz, placements
 from topoplan.errors import InfeasibleError, InputError
 from topoplan.experts import DEFAULT_FORMATS, FORMATS, ExpertMapRequest, get_format
 from topoplan.model.experts import ExpertPlacement
 
-
-@st.composite
-def placements(draw: st.DrawFn) -> ExpertPlacement:
-    experts, gpus, layers = draw(st.integers(1, 20)), draw(st.integers(1, 6)), draw(st.integers(1, 5))
-    slots = -(-(experts + draw(st.integers(0, 9))) // gpus) * gpus
-    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
-    rows = [generator.permutation(np.arange(slots) % experts) for _ in range(layers)]
-    return ExpertPlacement(gpus, np.array(rows), experts)
+TWO = ExpertPlacement(2, np.array([[2, 0, 1, 2], [0, 1, 2, 0]]), 3)
+KNOWS_GPUS = {"vllm-ascend", "omni-infer"}
 
 
-def content(name: str, placement: ExpertPlacement, moe_layers: tuple[int, ...] = (), model_layers: int = 0) -> bytes:
-    form = get_format(name)
-    files = form.write(placement, moe_layers=moe_layers, model_layers=model_layers)
-    assert list(files) == [form.file_name]
-    return files[form.file_name]
+def slots_sorted(rows: np.ndarray, gpus: int) -> np.ndarray:
+    return np.sort(rows.reshape(len(rows), gpus, -1), axis=2)
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_round_trip(name: str, data: st.DataObject) -> None:
-    placement = data.draw(placements())
+    placement = data.draw(placements(twins=name not in KNOWS_GPUS))
     count = placement.layers + data.draw(st.integers(0, 4))
     layers = tuple(sorted(data.draw(st.permutations(range(count)))[: placement.layers]))
     written = content(name, placement, layers, count)
     assert written == content(name, placement, layers, count)
-    assert np.array_equal(FORMATS[name].read(written, layers), placement.physical_to_logical_map)
+    rows = FORMATS[name].read(written, layers)
+    if name == "omni-infer":  # holds no order of slots
+        assert np.array_equal(rows, slots_sorted(placement.physical_to_logical_map, placement.gpus).reshape(rows.shape))
+    else:
+        assert np.array_equal(rows, placement.physical_to_logical_map)
+    again = FORMATS[name].read_placement(written, gpus=0 if name in KNOWS_GPUS else placement.gpus, moe_layers=layers)
+    assert (again.gpus, again.experts, again.slots) == (placement.gpus, placement.experts, placement.slots)
+
+
+def test_registry() -> None:
+    assert list(FORMATS) == ["sglang", "vllm", "trtllm", "vllm-ascend", "omni-infer", "eplb"]
+    assert set(DEFAULT_FORMATS) <= set(FORMATS)
+    with pytest.raises(InputError) as caught:
+        get_format("sglan")
+    assert "did you mean 'sglang'?" in str(caught.value)
+
+
+USAGE = {
+    "sglang": "--init-expert-location sglang.json --ep-num-redundant-experts 1 --ep-size 2",
+    "vllm": '--enable-eplb --eplb-config \'{"num_redundant_experts": 1, "initial_expert_map_path": "vllm.json"}\'',
+    "trtllm": "moe_config: {load_balancer: trtllm.yaml} in the file of --extra_llm_api_options, --ep_size 2",
+    "vllm-ascend": '--additional-config \'{"eplb_config": {"expert_map_path": "vllm-ascend.json"}}\'',
+    "omni-infer": "pattern_path: omni-infer.npy, max_moe_layer_num: 2, enable_dynamic: false",
+    "eplb": "np.load('eplb.npz')",
+}
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_usage_names_the_file(name: str) -> None:
+    assert USAGE[name] in get_format(name).usage(ExpertMapRequest(TWO))
+
+
+def test_only_proposals_are_marked_experimental() -> None:
+    marked = {name for name, form in FORMATS.items() if form.experimental}
+    assert marked == {"vllm"}
+    assert marked == {name for name, form in FORMATS.items() if "experimental" in form.description}
+    assert "experimental" in get_format("vllm").usage(ExpertMapRequest(TWO))
+
+
+# ---- what each format holds ------------------------------------------------------------------------------------
 
 
 def test_sglang_lists_dense_layers_too() -> None:
-    placement = ExpertPlacement(2, np.array([[2, 0, 1, 2], [0, 1, 2, 0]]), 3)
-    written = content("sglang", placement, (1, 3), 5)
+    written = content("sglang", TWO, (1, 3), 5)
     trivial = [0, 1, 2, 0]
     assert json.loads(written) == {"physical_to_logical_map": [trivial, [2, 0, 1, 2], trivial, [0, 1, 2, 0], trivial]}
     assert get_format("sglang").read(written).shape == (5, 4)
-    usage = get_format("sglang").usage(ExpertMapRequest(placement))
-    assert usage == "--init-expert-location sglang.json --ep-num-redundant-experts 1 --ep-size 2"
+
+
+def test_vllm_lists_moe_layers_alone_and_reads_one_row_for_all() -> None:
+    assert json.loads(content("vllm", TWO, (1, 3), 5)) == [[2, 0, 1, 2], [0, 1, 2, 0]]
+    form = get_format("vllm")
+    assert form.read(b"[1, 0, 1]").tolist() == [[1, 0, 1]]
+    assert form.read(b"[1, 0, 1]", (3, 4, 5)).tolist() == [[1, 0, 1]] * 3
+
+
+def test_trtllm_numbers_layers_as_the_model_does() -> None:
+    written = content("trtllm", TWO, (3, 4), 6)
+    assert yaml.safe_load(written) == {
+        "num_slots": 4,
+        "initial_global_assignments": {3: [2, 0, 1, 2], 4: [0, 1, 2, 0]},
+        "layer_updates_per_iter": 0,
+    }
+    form = get_format("trtllm")
+    assert form.read(written).tolist() == TWO.physical_to_logical_map.tolist()
+    assert form.read(written, (4,)).tolist() == [[0, 1, 2, 0]]
+    turned = b"num_slots: 2\ninitial_global_assignments: {10: [1, 0], 9: [0, 1]}\n"
+    assert form.read(turned).tolist() == [[0, 1], [1, 0]]
+
+
+def test_vllm_ascend_lists_devices() -> None:
+    placement = ExpertPlacement(2, np.array([[7, 2, 0, 3, 5, 6, 1, 4, 7, 2]]), 8)
+    devices = [{"device_id": 0, "device_expert": [7, 2, 0, 3, 5]}, {"device_id": 1, "device_expert": [6, 1, 4, 7, 2]}]
+    layers = [{"layer_id": 0, "device_count": 2, "device_list": devices}]
+    assert json.loads(content("vllm-ascend", placement, (3,))) == {"moe_layer_count": 1, "layer_list": layers}
+
+
+def test_vllm_ascend_goes_by_position_whatever_the_ids_say() -> None:
+    devices = [{"device_id": 1, "device_expert": [1]}, {"device_id": 0, "device_expert": [0]}]
+    text = json.dumps({"moe_layer_count": 1, "layer_list": [{"layer_id": 9, "device_list": devices}]})
+    assert get_format("vllm-ascend").read(text.encode()).tolist() == [[1, 0]]
+
+
+def test_omni_infer_is_a_table_of_ones() -> None:
+    placement = ExpertPlacement(2, np.array([[2, 0, 1, 2]]), 3)
+    pattern = np.load(io.BytesIO(content("omni-infer", placement, (3,))), allow_pickle=False)
+    assert pattern.dtype == np.int32
+    assert pattern.tolist() == [[[1, 0, 1]], [[0, 1, 1]]]
+
+
+def test_omni_infer_layers_may_differ_in_slots() -> None:
+    rows = np.array([[0, 1, 2, 1], [0, -1, 1, -1]])
+    rows[1] = [1, -1, 0, -1]
+    two = ExpertPlacement(2, np.array([[0, 1, 1, 0], rows[1]]), 2)
+    again = get_format("omni-infer").read_placement(content("omni-infer", two))
+    assert again.physical_to_logical_map.tolist() == [[0, 1, 0, 1], [1, -1, 0, -1]]
 
 
 def test_eplb_arrays() -> None:
-    placement = ExpertPlacement(2, np.array([[2, 0, 1, 2], [0, 1, 2, 0]]), 3)
-    with np.load(io.BytesIO(content("eplb", placement))) as file:
-        assert file["phy2log"].tolist() == placement.physical_to_logical_map.tolist()
+    with np.load(io.BytesIO(content("eplb", TWO))) as file:
+        assert file["phy2log"].tolist() == TWO.physical_to_logical_map.tolist()
         assert file["log2phy"].tolist() == [[[1, -1], [2, -1], [0, 3]], [[0, 3], [1, -1], [2, -1]]]
         assert file["logcnt"].tolist() == [[1, 1, 2], [2, 1, 1]]
         assert {file[name].dtype.str for name in file} == {"<i8"}
@@ -67,19 +144,46 @@ def test_eplb_reads_copies_in_any_order_and_wider_padding() -> None:
     assert get_format("eplb").read(npz(**arrays)).tolist() == [[2, 0, 1, 2]]
 
 
-def npz(**arrays: object) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **{name: np.asarray(values) for name, values in arrays.items()})
-    return file.getvalue()
+# ---- what a format cannot hold ---------------------------------------------------------------------------------
 
 
-def test_uneven_slots_are_refused() -> None:
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_uneven_slots_are_refused(name: str) -> None:
     uneven = ExpertPlacement(2, np.array([[0, 1, 2]]), 3, slot_gpu=np.array([0, 0, 1]))
-    left_out = ExpertPlacement(2, np.array([[0, 1, 2, -1]]), 3)
-    for placement in (uneven, left_out):
-        for form in FORMATS.values():
-            with pytest.raises(InfeasibleError, match="slots"):
-                form.write(placement)
+    left_out = ExpertPlacement(2, np.array([[0, 1, 2, 1], [0, 1, 2, -1]]), 3)
+    with pytest.raises(InfeasibleError, match=r"slots on every GPU|GPU 0 has 2 slots and GPU 1 has 1"):
+        content(name, uneven)
+    with pytest.raises(InfeasibleError, match="layer 7"):
+        content(name, left_out, (3, 7))
+
+
+@pytest.mark.parametrize("name", sorted(KNOWS_GPUS))
+def test_twins_on_a_gpu_are_refused(name: str) -> None:
+    twins = ExpertPlacement(2, np.array([[0, 1, 2, 0], [0, 2, 1, 1]]), 3)
+    with pytest.raises(InfeasibleError, match="layer 8 has expert 1 twice on GPU 1"):
+        content(name, twins, (3, 8))
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_lost_dispatch_is_said(name: str) -> None:
+    form = get_format(name)
+    weighted = ExpertPlacement(2, np.array([[2, 0, 1, 2]]), 3, dispatch=np.array([[1.0, 1, 1, 3]]))
+    said = " ".join(form.notes(weighted, moe_layers=(0,)))
+    assert "plan.json" in said
+    assert form.dispatch
+    assert form.dispatch in said
+    assert "plan.json" not in " ".join(form.notes(TWO, moe_layers=(0, 1)))
+    assert content(name, weighted) == content(name, ExpertPlacement(2, np.array([[2, 0, 1, 2]]), 3))
+
+
+def test_assumed_layers_and_lost_order_are_said() -> None:
+    assert any("layers 0 to 1" in note for note in get_format("trtllm").notes(TWO))
+    assert get_format("trtllm").notes(TWO, moe_layers=(3, 4)) == ()
+    assert get_format("eplb").notes(TWO) == ()
+    assert any("order of slots" in note for note in get_format("omni-infer").notes(TWO))
+
+
+# ---- bad requests ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -98,68 +202,21 @@ def test_bad_requests(layers: tuple[int, ...], count: int, message: str) -> None
         content("sglang", placement, layers, count)
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "not a JSON"),
-        (b"\xff\xfe\x00", "not a JSON"),
-        (b"[" * 100000, "not a JSON"),
-        (b"[]", "and no other"),
-        (b'{"physical_to_logical_map": [[0]], "logical_count": [[1]]}', "and no other"),
-        (b'{"physical_to_logical_map": 3}', "list of layers"),
-        (b'{"physical_to_logical_map": [[0, 1], [0]]}', "as many slots"),
-        (b'{"physical_to_logical_map": [[0.0, 1]]}', "whole numbers"),
-        (b'{"physical_to_logical_map": [[true, 1]]}', "whole numbers"),
-        (b'{"physical_to_logical_map": []}', r"shape \[layers, slots\]"),
-        (b'{"physical_to_logical_map": [[]]}', r"shape \[layers, slots\]"),
-        (b'{"physical_to_logical_map": [[0, 2]]}', "expert 1 has no slot"),
-        (b'{"physical_to_logical_map": [[0, -1]]}', "does not exist"),
-        (b'{"physical_to_logical_map": [[0, 99999999999999999999]]}', "no expert|shape"),
-    ],
-)
-def test_broken_sglang_files(data: bytes, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        get_format("sglang").read(data)
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_layers_that_the_file_does_not_have(name: str) -> None:
+    data = content(name, ExpertPlacement(1, np.array([[0, 1]]), 2))
+    with pytest.raises(InputError, match=r"layer 3 is missing|1 MoE layers, 2 are wanted"):
+        get_format(name).read(data, (0, 3))
+    with pytest.raises(InputError, match="ascending"):
+        get_format(name).read(data, (3, 0))
 
 
-def test_sglang_file_without_a_wanted_layer() -> None:
-    data = content("sglang", ExpertPlacement(1, np.array([[0, 1]]), 2))
-    with pytest.raises(InputError, match="layer 3 is missing"):
-        get_format("sglang").read(data, (3,))
-
-
-GOOD = {"phy2log": [[2, 0, 1, 2]], "log2phy": [[[1, -1], [2, -1], [0, 3]]], "logcnt": [[1, 1, 2]]}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"logcnt": [[1, 2, 1]]}, "does not count"),
-        ({"logcnt": [1, 2, 1]}, "logcnt needs"),
-        ({"log2phy": [[[1, -1], [2, -1], [0, 1]]]}, "does not list"),
-        ({"log2phy": [[[1], [2], [0]]]}, "log2phy needs"),
-        ({"phy2log": [[2, 0, 1, 3]]}, "does not exist"),
-        ({"phy2log": [[2.0, 0, 1, 2]]}, "whole numbers"),
-    ],
-)
-def test_contradicting_eplb_files(change: dict[str, object], message: str) -> None:
-    assert get_format("eplb").read(npz(**GOOD)).shape == (1, 4)
-    with pytest.raises(InputError, match=message):
-        get_format("eplb").read(npz(**{**GOOD, **change}))
-
-
-def test_broken_eplb_files() -> None:
-    array = io.BytesIO()
-    np.save(array, np.arange(3))
-    pickled = io.BytesIO()
-    np.savez(pickled, phy2log=np.array([{}], object), log2phy=0, logcnt=0)
-    for data in (b"", b"x", b"PK\x03\x04", npz(phy2log=[[0]]), npz(**GOOD)[:-40], array.getvalue(), pickled.getvalue()):
-        with pytest.raises(InputError, match=r"not a \.npz"):
-            get_format("eplb").read(data)
-
-
-def test_unknown_format() -> None:
-    assert set(DEFAULT_FORMATS) <= set(FORMATS)
-    with pytest.raises(InputError) as caught:
-        get_format("sglan")
-    assert "did you mean 'sglang'?" in str(caught.value)
+def test_gpus_of_a_file() -> None:
+    with pytest.raises(InputError, match="how many GPUs"):
+        get_format("vllm").read_placement(b"[[0, 1]]")
+    with pytest.raises(InputError, match="for 2 GPUs, not for 3"):
+        get_format("vllm-ascend").read_placement(
+            content("vllm-ascend", ExpertPlacement(2, np.array([[0, 1]]), 2)), gpus=3
+        )
+    with pytest.raises(InputError, match="do not divide"):
+        get_format("vllm").read_placement(b"[[0, 1]]", gpus=3)

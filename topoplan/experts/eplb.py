@@ -6,13 +6,12 @@ each expert, padded with -1; logcnt [layers, experts] int64, how many there are.
 
 from __future__ import annotations
 
-import io
-import zipfile
-
 import numpy as np
 
 from topoplan.errors import InputError
-from topoplan.experts.base import ExpertMapFormat, ExpertMapRequest, check_even, check_map
+from topoplan.experts.base import ExpertMapFormat, ExpertMapRequest, ReadMap, check_even, check_map, pick_rows
+from topoplan.files.inputs import Source
+from topoplan.files.npz import npz_bytes, read_npz
 from topoplan.model.fabric import IntArray
 
 ARRAYS = ("phy2log", "log2phy", "logcnt")
@@ -41,21 +40,19 @@ def slots_of_experts(phy2log: IntArray, experts: int) -> tuple[IntArray, IntArra
 
 def _write(request: ExpertMapRequest) -> bytes:
     place = request.placement
-    check_even(place, "EPLB")
+    check_even(request, "EPLB")
     phy2log = place.physical_to_logical_map
     log2phy, logcnt = slots_of_experts(phy2log, place.experts)
-    file = io.BytesIO()
-    np.savez(file, phy2log=phy2log, log2phy=log2phy, logcnt=logcnt)
-    return file.getvalue()
+    arrays = (phy2log, log2phy, logcnt)
+    return npz_bytes({name: array.astype("<i8") for name, array in zip(ARRAYS, arrays, strict=True)})
 
 
-def _read(data: bytes, _moe_layers: tuple[int, ...]) -> IntArray:
-    """The map; rows are MoE layers alone, so there is nothing to choose among."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            phy2log, log2phy, logcnt = (np.asarray(file[name]) for name in ARRAYS)
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"not a .npz file with the arrays {', '.join(ARRAYS)}") from error
+def _read(data: bytes, moe_layers: tuple[int, ...]) -> ReadMap:
+    """The map; rows are MoE layers alone."""
+    arrays = read_npz(Source("eplb.npz", data), ARRAYS)
+    phy2log, log2phy, logcnt = (arrays[name] for name in ARRAYS)
+    if any(arrays[name].dtype.kind not in "iu" for name in ARRAYS):
+        raise InputError("phy2log, log2phy and logcnt must hold whole numbers")
     if logcnt.ndim != 2 or not logcnt.size:
         raise InputError("logcnt needs the shape [layers, experts]")
     checked = check_map(phy2log, logcnt.shape[1])
@@ -67,7 +64,7 @@ def _read(data: bytes, _moe_layers: tuple[int, ...]) -> IntArray:
         raise InputError("log2phy needs the shape [layers, experts, most copies]")
     if not np.array_equal(-np.sort(-log2phy, axis=2)[..., : wanted.shape[2]], -np.sort(-wanted, axis=2)):
         raise InputError("log2phy does not list the slots that phy2log gives to each expert")
-    return checked
+    return ReadMap(pick_rows(checked, moe_layers))
 
 
 def _usage(_request: ExpertMapRequest) -> str:
@@ -81,4 +78,5 @@ FORMAT = ExpertMapFormat(
     _usage,
     _write,
     _read,
+    dispatch="EPLB's arrays count copies as even",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from topoplan.errors import InputError
-from topoplan.experts import eplb, sglang
+from topoplan.experts import eplb, omni_infer, sglang, trtllm, vllm, vllm_ascend
 from topoplan.experts.base import ExpertMapFormat
 from topoplan.names import closest
 
@@ -11,6 +11,10 @@ FORMATS: dict[str, ExpertMapFormat] = {
     form.name: form
     for form in (
         sglang.FORMAT,
+        vllm.FORMAT,
+        trtllm.FORMAT,
+        vllm_ascend.FORMAT,
+        omni_infer.FORMAT,
         eplb.FORMAT,
     )
 }

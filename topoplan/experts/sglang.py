@@ -2,16 +2,19 @@
 
 Any other key stops SGLang with a TypeError. Rows are all layers of the model, dense ones too (python/sglang/srt/eplb/
 expert_location.py); a dense layer's row is never used and holds the trivial map, slot i -> expert i % experts.
+
+There is no file for dispatch: SGLang makes its own table of one copy for each source rank (static) when it starts,
+or draws among the copies (dynamic).
 """
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from topoplan.errors import InputError
-from topoplan.experts.base import ExpertMapFormat, ExpertMapRequest, check_even, check_layers, check_map
+from topoplan.experts.base import ExpertMapFormat, ExpertMapRequest, ReadMap, check_even, check_map, pick_layers
+from topoplan.experts.json_text import parse_json, row_lines, whole_rows
+from topoplan.experts.recorded import is_torch_file, read_recorded_map
 from topoplan.model.fabric import IntArray
 
 KEY = "physical_to_logical_map"
@@ -19,33 +22,23 @@ KEY = "physical_to_logical_map"
 
 def _write(request: ExpertMapRequest) -> bytes:
     place = request.placement
-    check_even(place, "SGLang")
+    check_even(request, "SGLang")
     full = np.tile(np.arange(place.slots) % place.experts, (request.layers, 1))
     full[list(request.moe_layers)] = place.physical_to_logical_map
-    rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in full.tolist())
-    return f'{{"{KEY}": [\n{rows}\n]}}\n'.encode()
+    return f'{{"{KEY}": {row_lines(full.tolist())}}}\n'.encode()
 
 
-def _read(data: bytes, moe_layers: tuple[int, ...]) -> IntArray:
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not a JSON file: {error}") from error
+def _read(data: bytes, moe_layers: tuple[int, ...]) -> ReadMap:
+    """The JSON that is written here, or the same as a torch file, or the last map of a recorder's."""
+    full = read_recorded_map(data) if is_torch_file(data) else check_map(_json_rows(data))
+    return ReadMap(pick_layers(full, moe_layers))
+
+
+def _json_rows(data: bytes) -> IntArray:
+    content = parse_json(data)
     if not isinstance(content, dict) or set(content) != {KEY}:
         raise InputError(f"SGLang takes an object with the key {KEY!r} and no other")
-    rows = content[KEY]
-    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-        raise InputError(f"{KEY} must be a list of layers with as many slots each")
-    if any(type(expert) is not int for row in rows for expert in row):
-        raise InputError(f"{KEY} must hold whole numbers")
-    try:
-        full = check_map(rows)
-    except OverflowError as error:
-        raise InputError(f"{KEY} holds a number that is no expert") from error
-    check_layers(moe_layers)
-    if moe_layers and moe_layers[-1] >= len(full):
-        raise InputError(f"layer {moe_layers[-1]} is missing: the file has {len(full)} layers, 0 the first")
-    return full[list(moe_layers)] if moe_layers else full
+    return whole_rows(content[KEY], KEY)
 
 
 def _usage(request: ExpertMapRequest) -> str:
@@ -62,4 +55,6 @@ FORMAT = ExpertMapFormat(
     _usage,
     _write,
     _read,
+    dispatch="SGLang sends each source rank to one copy (static: on its own GPU first) or draws one (dynamic)",
+    model_layers=True,
 )
