@@ -59,9 +59,9 @@ class Graph:
         low, high = np.minimum(blocks.src, blocks.dst), np.maximum(blocks.src, blocks.dst)
         key, where = np.unique(low * n + high, return_inverse=True)
         axes = np.zeros(len(key), np.int64)
-        for a, arcs in enumerate(blocks.axes):
+        for arcs in blocks.axes:
             ends = np.minimum(arcs.src, arcs.dst) * n + np.maximum(arcs.src, arcs.dst)
-            axes[np.searchsorted(key, ends)] |= 1 << min(a, 62)
+            axes[np.searchsorted(key, ends)] |= 1 << min(arcs.index, 62)
         return cls(n, key // n, key % n, np.asarray(np.bincount(where, blocks.bytes, len(key)), float), axes)
 
     def components(self, edges: IntArray | slice = slice(None)) -> IntArray:

@@ -1,7 +1,7 @@
 """Price of whole states of blocks: where each block sits -> exposed time, busiest uplink, bytes x distance.
 
-Rails are taken alike: counts of queue pairs are those of an average rail. The planner steers by these prices and judges
-the result by `topoplan.cost.price`, which looks at each rail.
+Rails that carry the same are priced once. The planner steers by these prices and judges the result by
+`topoplan.cost.price`, which looks at each flow.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.special import betainc
 
 from topoplan.cost.hashing import HashedFlows, link_distribution
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
@@ -47,13 +48,21 @@ class AxisTable:
             return np.zeros(len(self.grid))
         if links <= 0:
             return np.full(len(self.grid), -1e3)
+        k = np.floor(self.grid * bandwidth / self.arcs.step_bytes + 1e-9).astype(np.int64)
+        present = [c for c, count in enumerate(counts) if count > 1e-9]
+        if len(present) == 1:
+            # flows of one size: binomial, by the incomplete beta function, as counts may be averages
+            count = counts[present[0]]
+            whole = k // int(self.arcs.steps[present[0]])
+            few = np.minimum(whole, max(count - 1e-9, 0.0))
+            below = np.where(whole >= count, 1.0, betainc(np.maximum(count - few, 1e-9), few + 1, 1 - 1 / links))
+            return np.asarray(links * np.log(np.maximum(below, 1e-300)))
         one = np.ones(1)
         below = link_distribution(
             HashedFlows(
                 np.array([counts]), self.arcs.steps, self.arcs.step_bytes, 0 * one, links * one, bandwidth * one
             )
         )[0]
-        k = np.floor(self.grid * bandwidth / self.arcs.step_bytes + 1e-9).astype(np.int64)
         return np.asarray(links * np.log(np.maximum(below[np.minimum(k, len(below) - 1)], 1e-300)))
 
     def seconds(self, log: FloatArray) -> float:
@@ -104,8 +113,9 @@ class Pricer:
 
     @cached_property
     def repeat(self) -> FloatArray:
-        """[groups] float64 uplinks of a group that are alike."""
-        return np.where(self.shared == 1, 1.0, float(self.fabric.rails))
+        """[arcs of blocks.axes, groups] float64 uplinks of a group that carry the same."""
+        rails = np.array([arcs.rails for arcs in self.blocks.axes], float)
+        return np.where(self.shared == 1, 1.0, rails[:, None])
 
     @cached_property
     def scale(self) -> FloatArray:
@@ -125,16 +135,16 @@ class Pricer:
 
     @cached_property
     def climb(self) -> FloatArray:
-        """[groups] float64 hop-bytes that one byte a rail adds by leaving the group."""
+        """[groups] float64 hop-bytes that one byte adds by leaving the group."""
         distance = [*(tier.distance for tier in self.fabric.tiers), self.fabric.top_distance]
         tier = np.array([group.tier for group in self.fabric.groups], np.int64)
-        return np.diff(distance)[tier] * self.fabric.rails
+        return np.asarray(np.diff(distance)[tier])
 
     # ---- columns: (axis, size class) ---------------------------------------------------------------------------
 
     @cached_property
     def column_axis(self) -> list[int]:
-        """Axis (index into blocks.axes) of each column."""
+        """Arcs (index into blocks.axes) of each column."""
         return [a for a, arcs in enumerate(self.blocks.axes) for _ in arcs.steps]
 
     @cached_property
@@ -144,38 +154,53 @@ class Pricer:
             [arcs.step_bytes * int(s) * self.fabric.planes for arcs in self.blocks.axes for s in arcs.steps]
         )
 
+    @cached_property
+    def column_rails(self) -> FloatArray:
+        """[columns] float64 rails that each column stands for."""
+        return np.array([self.blocks.axes[a].rails for a in self.column_axis], float)
+
+    @cached_property
+    def axis_parts(self) -> list[list[int]]:
+        """Arcs (indices into blocks.axes) of each axis of the traffic that has any, by kind of rail."""
+        axes = [arcs.index for arcs in self.blocks.axes]
+        return [[i for i, a in enumerate(axes) if a == axis] for axis in sorted(set(axes))]
+
     # ---- prices ------------------------------------------------------------------------------------------------
 
     def counts(self, group: IntArray) -> FloatArray:
         """[columns, 2, groups] float64 queue pairs a rail that leave and enter each group; `group` [blocks] int64."""
+        width = self.groups + 1  # the last one is that of hosts without a group
+        group = np.where(group < 0, self.groups, group)
         result = []
         for arcs in self.blocks.axes:
-            a, b = group[arcs.src], group[arcs.dst]
+            key, where = np.unique(group[arcs.src] * width + group[arcs.dst], return_inverse=True)
+            pairs = [np.bincount(where, column, len(key)) for column in arcs.pairs.T]
+            a, b = key // width, key % width
             table = np.zeros((len(arcs.steps), 2, self.groups))
             for ancestors in self.fabric.group_ancestor:
                 ga, gb = ancestors[a], ancestors[b]
-                cross = ga != gb
                 for end, at in enumerate((ga, gb)):
-                    live = np.flatnonzero(cross & (at >= 0))
+                    live = np.flatnonzero((ga != gb) & (at >= 0))
                     for c in range(len(arcs.steps)):
-                        table[c, end] += np.bincount(at[live], arcs.pairs[live, c], self.groups)
+                        table[c, end] += np.bincount(at[live], pairs[c][live], self.groups)
             result.append(table)
         return np.concatenate(result) if result else np.zeros((0, 2, self.groups))
 
     def parts(self, group: IntArray) -> tuple[float, float, float]:
-        """Exposed ms, busiest uplink s, and the hop-bytes above those inside leaves, of a state."""
+        """Exposed ms, busiest uplink s (an average rail's), and the hop-bytes above those inside leaves, of a state."""
         counts = self.counts(group)
+        seconds = counts * self.column_bytes[:, None, None] * self.per_byte
         load = np.zeros((len(self.blocks.axes), 2, self.groups))
-        np.add.at(load, self.column_axis, counts * self.column_bytes[:, None, None] * self.per_byte)
-        hops = float((counts[:, 0] * self.column_bytes[:, None] * self.climb).sum())
-        exposed, first = 0.0, 0
-        for a, arcs in enumerate(self.blocks.axes):
-            part = counts[first : first + len(arcs.steps)]
-            first += len(arcs.steps)
-            spread = max(float(self.floors_s[arcs.index]), float(load[a].max()))
-            seconds = self._hashed_seconds(a, part) if self.hashed else spread
-            exposed += 1e3 * float(self.exposure[arcs.index]) * seconds
-        return exposed, float(load.sum(0).max(initial=0.0)), hops
+        np.add.at(load, self.column_axis, seconds)
+        share = self.column_rails / self.fabric.rails
+        hops = float((counts[:, 0] * (self.column_bytes * self.column_rails)[:, None] * self.climb).sum())
+        exposed = 0.0
+        for parts in self.axis_parts:
+            arcs = self.blocks.axes[parts[0]]
+            spread = max(float(self.floors_s[arcs.index]), float(load[parts].max()))
+            slowest = self._hashed_seconds(parts, counts) if self.hashed else spread
+            exposed += 1e3 * float(self.exposure[arcs.index]) * slowest
+        return exposed, float((seconds * share[:, None, None]).sum(0).max(initial=0.0)), hops
 
     @cached_property
     def tables(self) -> list[AxisTable]:
@@ -183,13 +208,15 @@ class Pricer:
         top = float(self.bandwidth[self.bandwidth > 0].max(initial=1.0))
         return [AxisTable(arcs, float(self.floors_s[arcs.index]), top) for arcs in self.blocks.axes]
 
-    def _hashed_seconds(self, a: int, counts: FloatArray) -> float:
-        table = self.tables[a]
-        rows = (counts * self.scale).reshape(len(counts), -1).T
-        ends = np.column_stack([np.tile(x, 2) for x in (self.links, self.bandwidth, self.repeat)])
-        live = rows.sum(1) > 0
-        keys = np.column_stack([ends, rows.round(3)])[live].tolist()
+    def _hashed_seconds(self, parts: list[int], counts: FloatArray) -> float:
+        """Expected slowest link of an axis whose arcs are `parts`, given the counts of all columns."""
+        table = self.tables[parts[0]]
         log = np.zeros(len(table.grid))
-        for (links, bandwidth, repeat, *pairs), times in Counter(map(tuple, keys)).items():
-            log += times * table.row(links, bandwidth, repeat, tuple(pairs))
+        for a in parts:
+            rows = (counts[np.array(self.column_axis) == a] * self.scale).reshape(len(self.blocks.axes[a].steps), -1).T
+            ends = np.column_stack([np.tile(x, 2) for x in (self.links, self.bandwidth, self.repeat[a])])
+            live = rows.sum(1) > 0
+            keys = np.column_stack([ends, rows.round(3)])[live].tolist()
+            for (links, bandwidth, repeat, *pairs), times in Counter(map(tuple, keys)).items():
+                log += times * self.tables[a].row(links, bandwidth, repeat, tuple(pairs))
         return table.seconds(log)

@@ -168,7 +168,9 @@ def _contracted(problem: RankProblem, gpu: IntArray) -> tuple[Blocks, IntArray]:
     """Contracted job of a placement with spare hosts as empty blocks, and the host of each block."""
     block, hosts = _blocks_of(problem, gpu)
     spare = np.setdiff1d(one_component(problem, usable_hosts(problem)), hosts)
-    return contract(problem.fabric, problem.traffic, block, len(hosts) + len(spare)), np.concatenate([hosts, spare])
+    rail = problem.fabric.gpu_rail[gpu]
+    blocks = contract(problem.fabric, problem.traffic, block, len(hosts) + len(spare), rail)
+    return blocks, np.concatenate([hosts, spare])
 
 
 def _compact(problem: RankProblem, start: _Candidate, params: RankParams, watch: Watch) -> list[_Candidate]:

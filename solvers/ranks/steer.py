@@ -32,11 +32,15 @@ class Steering:
         self.ancestors: list[list[int]] = fabric.group_ancestor.T.tolist()
         axes = pricer.blocks.axes
         self.tables = pricer.tables
-        self.exposure = [1e3 * float(pricer.exposure[arcs.index]) for arcs in axes]
+        self.axes = pricer.axis_parts
+        self._axis_of_part = {part: a for a, parts in enumerate(self.axes) for part in parts}
+        self.exposure = [1e3 * float(pricer.exposure[axes[parts[0]].index]) for parts in self.axes]
+        self._share = np.array([arcs.rails for arcs in axes], float) / max(fabric.rails, 1)
         self.first_column = np.cumsum([0, *(len(arcs.steps) for arcs in axes)]).tolist()
         self.neighbours = _neighbours(pricer.blocks, self.first_column)
         self._end = [
-            (float(pricer.links[k]), float(pricer.bandwidth[k]), float(pricer.repeat[k])) for k in range(self.groups)
+            [(float(pricer.links[k]), float(pricer.bandwidth[k]), float(repeat[k])) for k in range(self.groups)]
+            for repeat in pricer.repeat
         ]
         self._recount()
         parts = self._components()
@@ -48,23 +52,27 @@ class Steering:
         self.count: list[float] = (pricer.counts(np.array(self.group)) * pricer.scale).ravel().tolist()
         seconds = pricer.column_bytes[:, None] * np.tile(pricer.per_byte / pricer.scale, 2)
         self._seconds: list[float] = seconds.ravel().tolist()  # of one queue pair of a column on an uplink
-        hops = pricer.column_bytes[:, None] * np.concatenate([pricer.climb / pricer.scale, np.zeros(self.groups)])
+        up_only = np.concatenate([pricer.climb / pricer.scale, np.zeros(self.groups)])
+        hops = (pricer.column_bytes * pricer.column_rails)[:, None] * up_only
         self._hops: list[float] = hops.ravel().tolist()
-        self._axis_of = [a for a in pricer.column_axis for _ in range(width)]
+        self._part_of = [a for a in pricer.column_axis for _ in range(width)]
         self._scale: list[float] = np.tile(pricer.scale, 2 * len(pricer.column_axis)).tolist()
         self.load = np.zeros((len(self.tables), width))
         self.hops = 0.0
         for key, amount in enumerate(self.count):
-            self.load[self._axis_of[key], key % width] += amount * self._seconds[key]
+            self.load[self._part_of[key], key % width] += amount * self._seconds[key]
             self.hops += amount * self._hops[key]
-        self.log = [np.sum([self._row(a, end) for end in range(width)], axis=0) for a in range(len(self.tables))]
-        self.times = [table.seconds(log) for table, log in zip(self.tables, self.log, strict=True)]
+        self.log = [
+            np.sum([self._row(part, end) for part in parts for end in range(width)], axis=0) for parts in self.axes
+        ]
+        self.times = [self.tables[parts[0]].seconds(log) for parts, log in zip(self.axes, self.log, strict=True)]
 
-    def _row(self, a: int, end: int) -> FloatArray:
-        width, links = 2 * self.groups, self._end[end % self.groups]
+    def _row(self, part: int, end: int) -> FloatArray:
+        width, links = 2 * self.groups, self._end[part][end % self.groups]
         # counts drift by rounding; a thousandth of a queue pair is nothing
-        counts = [round(self.count[c * width + end], 3) for c in range(self.first_column[a], self.first_column[a + 1])]
-        return self.tables[a].row(*links, tuple(counts))
+        columns = range(self.first_column[part], self.first_column[part + 1])
+        counts = [round(self.count[c * width + end], 3) for c in columns]
+        return self.tables[part].row(*links, tuple(counts))
 
     # ---- objective ---------------------------------------------------------------------------------------------
 
@@ -72,9 +80,9 @@ class Steering:
         times = self.times
         if not self.hashed:
             worst = self.load.max(1, initial=0.0).tolist()
-            times = [max(table.floor, load) for table, load in zip(self.tables, worst, strict=True)]
+            times = [max(self.tables[parts[0]].floor, *(worst[part] for part in parts)) for parts in self.axes]
         exposed = sum(e * t for e, t in zip(self.exposure, times, strict=True))
-        return exposed, float(self.load.sum(0).max(initial=0.0)), self.hops
+        return exposed, float((self._share @ self.load).max(initial=0.0)), self.hops
 
     def _value(self, parts: tuple[float, float, float]) -> float:
         return sum(w * x for w, x in zip(self.weights, parts, strict=True))
@@ -131,19 +139,21 @@ class Steering:
     def _apply(self, change: dict[int, float]) -> None:
         width = 2 * self.groups
         live = [(key, amount * self._scale[key]) for key, amount in change.items() if abs(amount) > 1e-9]
-        touched = sorted({(self._axis_of[key], key % width) for key, _ in live})
+        touched = sorted({(self._part_of[key], key % width) for key, _ in live})
         if self.hashed:
-            for a, end in touched:
-                self.log[a] = self.log[a] - self._row(a, end)
+            for part, end in touched:
+                a = self._axis_of_part[part]
+                self.log[a] = self.log[a] - self._row(part, end)
         for key, amount in live:
             self.count[key] += amount
-            self.load[self._axis_of[key], key % width] += amount * self._seconds[key]
+            self.load[self._part_of[key], key % width] += amount * self._seconds[key]
             self.hops += amount * self._hops[key]
         if self.hashed:
-            for a, end in touched:
-                self.log[a] = self.log[a] + self._row(a, end)
-            for a in {a for a, _ in touched}:
-                self.times[a] = self.tables[a].seconds(self.log[a])
+            for part, end in touched:
+                a = self._axis_of_part[part]
+                self.log[a] = self.log[a] + self._row(part, end)
+            for a in {self._axis_of_part[part] for part, _ in touched}:
+                self.times[a] = self.tables[self.axes[a][0]].seconds(self.log[a])
 
 
 def _neighbours(blocks: Blocks, first_column: list[int]) -> list[list[tuple[int, int, float, float]]]:
