@@ -1,6 +1,7 @@
 """Place ranks on GPUs: `solve_ranks(RankProblem(fabric, traffic)) -> RankSolution`."""
 
 from topoplan.solvers.ranks.problem import (
+    PROOF,
     ExactParams,
     Progress,
     RankParams,
@@ -12,6 +13,7 @@ from topoplan.solvers.ranks.problem import (
 from topoplan.solvers.ranks.solve import baselines, plain_placement, rate, solve_ranks
 
 __all__ = [
+    "PROOF",
     "ExactParams",
     "Progress",
     "RankParams",

@@ -19,7 +19,7 @@ from topoplan.model.plan import Prediction
 from topoplan.solvers.ranks.problem import RankProblem
 
 PRICED = 6  # places of a lost host that are priced in full
-ROUNDS = 4  # lost hosts whose place is reconsidered with full prices; the others stay with bytes x distance
+WORK = 1_000_000  # flows priced in all: about a quarter of a second; beyond it bytes x distance decides alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +104,7 @@ class _Move:
 
     def __init__(self, problem: RankProblem, previous: Previous, gpu: IntArray, free: BoolArray) -> None:
         self.problem, self.previous, self.gpu, self.free = problem, previous, gpu.copy(), free.copy()
+        self.prices = WORK // max(1, len(problem.traffic.src))  # left to ask for
         self.host = np.where(gpu >= 0, problem.fabric.gpu_host[gpu], -1)
 
     def place(self, blocks: list[IntArray]) -> IntArray:
@@ -118,7 +119,7 @@ class _Move:
             _, column = linear_sum_assignment(cost)
             for block, c in zip(whole, column.tolist(), strict=True):
                 self._put(block, int(hosts[c]))
-            for block, row in list(zip(whole, cost, strict=True))[:ROUNDS]:
+            for block, row in zip(whole, cost, strict=True):
                 self._reconsider(block, hosts[np.argsort(row, kind="stable")])
         else:
             split = whole
@@ -181,12 +182,13 @@ class _Move:
         seen, tried = set(), [now]
         for h in hosts.tolist():
             chain = tuple(fabric.host_ancestor[:, h].tolist())
-            if chain not in seen and room[h] >= len(block) and len(tried) < PRICED:
+            if chain not in seen and room[h] >= len(block) and len(tried) < min(PRICED, self.prices):
                 tried.append(h)
             seen.add(chain)
         if len(tried) < 2:
             return
         prices = []
+        self.prices -= len(tried)
         for h in tried:
             self.free[self.gpu[block]] = True
             self._put(block, h)

@@ -151,14 +151,18 @@ def _short(fabric: Fabric, free: IntArray, room: dict[int, int], wanted: int, ti
     hosts = -(-(wanted - room[best]) // size)
     most = np.cumsum(sorted(room.values(), reverse=True))
     if most[-1] < wanted:
-        many = f"all {len(room)} {tier}s together do not hold it"
+        many = f"all {len(room)} {_plural(tier)} together do not hold it"
     else:
-        many = f"{int(np.searchsorted(most, wanted)) + 1} {tier}s needed"
+        many = f"{int(np.searchsorted(most, wanted)) + 1} {_plural(tier)} needed"
     plural = "" if hosts == 1 else "s"
     return InfeasibleError(
         f"no {tier} holds the job: {hosts} host{plural} short in {fabric.groups[best].name}; {many}",
         hint=f"free or repair hosts there, drop --require {tier}, or ask for fewer ranks or spares",
     )
+
+
+def _plural(tier: str) -> str:
+    return "leaves" if tier == "leaf" else f"{tier}s"
 
 
 def avoid(free: IntArray, group: IntArray, need: int, avoided: BoolArray) -> BoolArray:

@@ -19,6 +19,7 @@ COMMANDS = {
     "experts": ("topoplan.cli.experts", "Replicate and place MoE experts from their loads."),
     "score": ("topoplan.cli.score", "Price an order that exists, beside the plain orders."),
     "verify": ("topoplan.cli.verify", "Check launch files, or what a run reported, against a plan."),
+    "diff": ("topoplan.cli.diff", "Show what moves between two plans, what it costs, and the state to copy."),
     "export": ("topoplan.cli.export", "Write the launch files of one launcher from a plan."),
     "report": ("topoplan.cli.report", "Write the HTML report of a plan."),
     "explain": ("topoplan.cli.explain", "Say in words what a plan does and why."),

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from topoplan.cost.price import host_distance
+from topoplan.errors import InfeasibleError, InputError
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.job import Job
 from topoplan.model.plan import Plan
+from topoplan.planning.expert_site import choose_site, previous_site
+from topoplan.planning.experts import parse_moves
 from topoplan.planning.folder import open_plan
 from topoplan.planning.inputs import open_fabric, open_job
 from topoplan.solvers.experts import ExpertProblem, place
+
+_NEAR = 1.0  # cost inside an NVLink domain, where hosts of one leaf are 10 apart
 
 
 def read_fabric(path: str | Path, *, host_type: str | None = None, format: str | None = None) -> Fabric:  # noqa: A002
@@ -40,36 +49,157 @@ def read_plan(path: str | Path) -> Plan:
 
 
 def place_experts(
-    load: npt.ArrayLike,
+    load: Any,
+    fabric: Fabric | None = None,
     *,
-    gpus: int,
-    slots: int,
+    slots: int | npt.ArrayLike,
+    gpus: int = 0,
     hosts: int = 1,
     groups: int = 0,
-    speed: FloatArray | None = None,
+    speed: npt.ArrayLike | None = None,
+    dead: Iterable[int] = (),
+    weighted: bool = False,
+    previous: ExpertPlacement | Plan | npt.ArrayLike | None = None,
+    max_moves: int | str | None = None,
 ) -> ExpertPlacement:
-    """Replicate and place experts.
+    """Choose how many copies each expert of an MoE model gets, and which GPU holds each.
 
     Parameters
     ----------
     load
-        [layers, experts] tokens of each expert.
+        [layers, experts] tokens of each expert, or [steps, layers, experts], which are summed: an array, nested lists
+        or a torch tensor.
+    fabric
+        Where to place them: the GPUs closest to each other are taken, with their hosts and speeds. Without one, `gpus`
+        and `hosts` say what there is.
     slots
-        Physical slots of all GPUs together.
+        Slots of all GPUs together, which need not divide by them; or [gpus] of each GPU, or [layers, gpus].
+    gpus
+        GPUs of the expert-parallel group; 0 takes those of `previous`, or else all usable ones of the fabric.
     hosts
-        Hosts that the GPUs are spread over evenly.
+        Hosts that the GPUs are spread over evenly; the fabric's count where there is one.
     groups
-        Expert groups that each stay whole on a host; 0 for none.
+        Consecutive groups of experts that each stay whole on a host; 0 for none.
     speed
-        [gpus] float64 relative speed of each GPU.
+        [gpus] relative speed of each GPU; the fabric's, or all alike, where not given.
+    dead
+        GPUs that get no slot.
+    weighted
+        The engine follows dispatch weights: plan them too.
+    previous
+        What is in force: a placement, a plan, or a map [layers, slots]. Experts that stay on their GPU keep their slot.
+    max_moves
+        Most slots whose GPU may get an expert that it did not hold, over all layers, or a share of all, as "7%".
+
+    Returns
+    -------
+    placement
+        `physical_to_logical_map` is [layers, slots] int64, slots numbered GPU by GPU; `copies` [layers, experts];
+        `max_load` and `lower_bound` [layers] say how far the largest GPU is from the best possible.
 
     Raises
     ------
     InputError
         Loads or sizes that make no sense; says which layer.
     InfeasibleError
-        Fewer slots than experts.
+        Too few usable GPUs, groups that do not fit, or more slots have to move than may.
+
+    Examples
+    --------
+    A layer of six experts on four GPUs with two slots each; 200 tokens, so no placement can do better than 50:
+
+    >>> import topoplan
+    >>> placement = topoplan.place_experts([[50, 10, 20, 40, 30, 50]], gpus=4, slots=8)
+    >>> placement.physical_to_logical_map.shape, placement.max_load
+    ((1, 8), array([50.]))
+
+    The load has changed, and at most two slots may:
+
+    >>> after = topoplan.place_experts([[80, 10, 20, 40, 30, 50]], slots=8, previous=placement, max_moves=2)
+    >>> int((after.physical_to_logical_map != placement.physical_to_logical_map).sum()) <= 2
+    True
     """
-    host: IntArray = np.arange(gpus) * hosts // gpus
-    rates = np.ones(gpus) if speed is None else np.asarray(speed, np.float64)
-    return place(ExpertProblem(np.asarray(load, np.float64), gpus, slots, host=host, groups=groups, speed=rates))
+    tokens = load_table(load)
+    old, fixed = _previous(previous, gpus)
+    count = gpus or (old.gpus if old is not None else int(fabric.gpu_free.sum()) if fabric is not None else 0)
+    if count < 1:
+        raise InputError("how many GPUs there are is not known", hint="give gpus, or a fabric")
+    if fabric is None:
+        host: IntArray = np.arange(count) * hosts // count
+        rates, forced = np.ones(count), 0
+    else:
+        site = choose_site(fabric, count) if fixed is None else previous_site(fabric, fixed, count)
+        host, rates = site.host, site.speed
+        forced = 0 if old is None else int((old.physical_to_logical_map[:, site.fresh[old.slot_gpu]] >= 0).sum())
+    problem = ExpertProblem(
+        tokens,
+        count,
+        slots if isinstance(slots, int) else np.asarray(slots, np.int64),
+        host=host,
+        groups=groups,
+        speed=rates if speed is None else np.asarray(speed, np.float64),
+        dead=tuple(dead),
+        weighted=weighted,
+        previous=old,
+    )
+    return place(_limited(problem, max_moves, forced))
+
+
+def rank_costs(plan: Plan) -> FloatArray:
+    """[gpus, gpus] float64 relative cost between EP ranks, as SGLang's proposed --eplb-topology takes it.
+
+    It is the distance that hop_bytes counts with (10 under one leaf, doubling with each tier unless the fabric says
+    otherwise), 1 inside an NVLink domain and 0 from a rank to itself; `topoplan.experts.write_rank_costs` writes it.
+
+    Raises
+    ------
+    InputError
+        The plan places nothing on a fabric.
+    """
+    if plan.placement is None:
+        raise InputError("the plan places nothing on a fabric, so no distances are known")
+    place = plan.placement
+    ranks = np.arange(place.ranks) if plan.ep_rank_to_rank is None else plan.ep_rank_to_rank[0]
+    host, island = place.host[ranks], place.fabric.gpu_island[place.gpu[ranks]]
+    apart = host_distance(place.fabric, host[:, None], host[None, :])
+    costs = np.where(island[:, None] == island[None, :], _NEAR, apart)
+    np.fill_diagonal(costs, 0.0)
+    return costs
+
+
+def load_table(load: Any) -> FloatArray:
+    """[layers, experts] float64 of [layers, experts] or [steps, layers, experts] numbers, on any device."""
+    if hasattr(load, "detach"):  # a torch tensor; float64 because numpy knows no bfloat16
+        load = load.detach().double().cpu().numpy()
+    try:
+        table = np.asarray(load, np.float64)
+    except (TypeError, ValueError):
+        raise InputError("load is not a table of numbers") from None
+    return np.asarray(table.sum(0)) if table.ndim == 3 else table
+
+
+def _previous(
+    previous: ExpertPlacement | Plan | npt.ArrayLike | None, gpus: int
+) -> tuple[ExpertPlacement | None, Plan | None]:
+    """The placement in force, and its plan where that is known."""
+    if previous is None or isinstance(previous, ExpertPlacement):
+        return previous, None
+    if isinstance(previous, Plan):
+        if previous.experts is None:
+            raise InputError("the previous plan has no experts")
+        return previous.experts, previous
+    if not gpus:
+        raise InputError("how many GPUs the previous map is for is not known", hint="give gpus")
+    return ExpertPlacement(gpus, np.asarray(previous, np.int64)), None
+
+
+def _limited(problem: ExpertProblem, max_moves: int | str | None, forced: int) -> ExpertProblem:
+    """The problem with its limit on moves, less those that lost GPUs force."""
+    if max_moves is None:
+        return problem
+    if problem.previous is None:
+        raise InputError("max_moves needs a previous placement", hint="without one every slot is filled anew")
+    most = parse_moves(str(max_moves), int(problem.layer_slots.sum()))
+    if forced > most:
+        raise InfeasibleError(f"{forced} slots have to move, because GPUs were lost, but only {most} may")
+    return replace(problem, max_moves=most - forced)

@@ -10,6 +10,7 @@ import numpy as np
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray
 from topoplan.model.plan import Plan
+from topoplan.planning.expert_engines import Judgement
 from topoplan.solvers.experts.schedule import Moves
 
 
@@ -96,8 +97,9 @@ class ExpertOutcome:
     plan: Plan
     balance: Balance
     change: Change | None = None
+    judgement: Judgement | None = None
 
     def record(self) -> dict[str, Any]:
         """Everything but the plan as plain data; deterministic."""
-        parts = {"balance": self.balance, "change": self.change}
+        parts = {"balance": self.balance, "change": self.change, "judgement": self.judgement}
         return {name: asdict(part) for name, part in parts.items() if part is not None}

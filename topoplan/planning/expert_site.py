@@ -106,16 +106,16 @@ def _same_gpus(fabric: Fabric, placement: RankPlacement, ranks: IntArray) -> Sit
             lost.append(f"{name}:{local}")
     fresh = gpu < 0
     spare = [int(g) for g in np.setdiff1d(np.flatnonzero(fabric.gpu_free), gpu)]
-    for i in np.flatnonzero(fresh):
+    for k in map(int, np.flatnonzero(fresh)):
         if not spare:
             raise InfeasibleError(
                 f"{len(lost)} GPUs of the previous plan are not usable ({', '.join(lost[:4])}) and none is spare"
             )
         near = int(gpu[gpu >= 0][0]) if (gpu >= 0).any() else spare[0]
-        h = fabric.alias_index.get(names[placement.host[ranks[i]]], int(fabric.gpu_host[near]))
+        h = fabric.alias_index.get(names[placement.host[ranks[k]]], int(fabric.gpu_host[near]))
         best = min(spare, key=lambda g: _distance(fabric, h, int(fabric.gpu_host[g]), g))
         spare.remove(best)
-        gpu[i] = best
+        gpu[k] = best
     return Site(RankPlacement(fabric, gpu), fresh, tuple(lost))
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from topoplan.cost import moe_links as links
 from topoplan.cost.moe_memory import expert_bytes
 from topoplan.errors import InfeasibleError, InputError
+from topoplan.files.arrays import Routes
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import Fabric, FloatArray
 from topoplan.model.job import ModelShape
 from topoplan.model.plan import InputFile, Plan
+from topoplan.planning.expert_engines import Judgement, Tokens, default_batch, judge
 from topoplan.planning.expert_model import model_of
 from topoplan.planning.expert_outcome import Balance, Change, ExpertOutcome
 from topoplan.planning.expert_site import Site, choose_site, previous_site
 from topoplan.solvers.experts import ExpertProblem, place
 from topoplan.solvers.experts.schedule import moves_between
+from topoplan.solvers.experts.source_slots import source_slots
+
+KERNELS = {"prefill": "normal", "decode": "low-latency"}  # what DeepEP's README gives each phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +45,14 @@ class ExpertRequest:
         layers ("7%"); "" sets no limit.
     model
         Preset that gives the sizes; "" takes the one with this number of experts, where there is one.
+    routes
+        Trace of what tokens chose and where they came from.
+    phase
+        "prefill" (DeepEP's normal kernels) or "decode" (its low-latency ones).
+    batch_tokens
+        Tokens of a batch, all GPUs together; 0 takes what DeepEP measures its kernels with.
+    source_slots
+        Give each source rank one copy of each expert, for engines that dispatch by such a table.
     """
 
     load: FloatArray
@@ -50,6 +64,10 @@ class ExpertRequest:
     previous: Plan | None = None
     max_moves: str = ""
     model: str = ""
+    routes: Routes | None = None
+    phase: str = "prefill"
+    batch_tokens: int = 0
+    source_slots: bool = False
 
 
 def plan_experts(request: ExpertRequest, fabric: Fabric) -> ExpertOutcome:
@@ -65,7 +83,11 @@ def plan_experts(request: ExpertRequest, fabric: Fabric) -> ExpertOutcome:
     model, assumed = model_of(request.model, request.load.shape[1])
     old = request.previous
     site = choose_site(fabric, request.gpus) if old is None else previous_site(fabric, old, request.gpus)
+    _check_routes(request)
     experts = _place(request, site)
+    if request.source_slots or request.routes is not None:
+        experts = replace(experts, dispatch_slot=source_slots(experts, request.load, site.host))
+    judgement = _judge(request, site, experts, model)
     plan = Plan(
         job=request.name,
         fabric_name=fabric.name,
@@ -74,11 +96,42 @@ def plan_experts(request: ExpertRequest, fabric: Fabric) -> ExpertOutcome:
         placement=site.placement,
         experts=experts,
         ep_rank_to_rank=np.arange(request.gpus)[None, :],
-        assumed=(*fabric.assumed, *assumed),
+        assumed=(*fabric.assumed, *assumed, *(judgement.assumed if judgement is not None else ())),
         warnings=fabric.warnings,
     )
     balance = Balance.of(experts, request.load, site.speed)
-    return ExpertOutcome(plan, balance, _change(request, site, experts, balance, model))
+    return ExpertOutcome(plan, balance, _change(request, site, experts, balance, model), judgement)
+
+
+def _check_routes(request: ExpertRequest) -> None:
+    """Raise an InputError where a trace does not fit the load."""
+    if request.routes is None:
+        return
+    ids = request.routes.expert_ids
+    layers, experts = request.load.shape
+    if len(ids) != layers:
+        raise InputError(f"the routing trace has {len(ids)} layers, the load {layers}")
+    unknown = np.argwhere(ids.max((1, 2)) >= experts)
+    if len(unknown):
+        layer = int(unknown[0, 0])
+        raise InputError(f"layer {layer}: the trace names expert {ids[layer].max()}, the load has {experts} experts")
+
+
+def _judge(request: ExpertRequest, site: Site, experts: ExpertPlacement, model: ModelShape | None) -> Judgement | None:
+    """Price of the placement under each engine's rule; None where it is not known how many experts a token visits."""
+    kernel = KERNELS[request.phase]
+    routes, routing = request.routes, model.routing if model is not None else None
+    if routes is None and routing is None:
+        return None
+    tokens = Tokens(
+        request.load,
+        routing,
+        request.batch_tokens or default_batch(kernel, request.gpus),
+        None if routes is None else routes.expert_ids,
+        None if routes is None else routes.source,
+    )
+    network = links.Site(site.placement.fabric, site.placement.gpu)
+    return judge(experts, network, tokens, model, kernel, site.speed)
 
 
 def _place(request: ExpertRequest, site: Site) -> ExpertPlacement:
