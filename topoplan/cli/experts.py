@@ -33,6 +33,16 @@ Examples:
 @click.option(
     "--model", default="", metavar="NAME", help="Preset that gives sizes; by the number of experts if unique."
 )
+@click.option("--routes", metavar="FILE", help="Routing trace (.npz): what tokens chose, and where they came from.")
+@click.option(
+    "--phase",
+    type=click.Choice(["prefill", "decode"]),
+    default="prefill",
+    show_default=True,
+    help="Prefill: DeepEP's normal kernels; decode: its low-latency ones.",
+)
+@click.option("--batch-tokens", type=click.IntRange(1), metavar="T", help="Tokens of a batch, all GPUs together.")
+@click.option("--source-slots", is_flag=True, help="Also choose one copy of each expert for each source rank.")
 @click.option("--expert-format", "formats", multiple=True, metavar="NAME", help="Map to write [sglang]; repeatable.")
 @click.option("--out", metavar="DIR", help="Write plan.json, the expert map and a report there.")
 @click.option("--no-report", is_flag=True, help="Write no report.html.")
@@ -48,13 +58,17 @@ def command(
     previous: str | None,
     max_moves: str,
     model: str,
+    routes: str | None,
+    phase: str,
+    batch_tokens: int | None,
+    source_slots: bool,
     formats: tuple[str, ...],
     out: str | None,
     no_report: bool,
     output: str,
 ) -> None:
     """Replicate and place experts from LOAD: tokens by layer and expert, .npy or .csv, [layers, experts]."""
-    from topoplan.files.arrays import parse_load, read_array_source  # noqa: PLC0415 - help stays quick
+    from topoplan.files.arrays import parse_load, parse_routes, read_array_source  # noqa: PLC0415 - help stays quick
     from topoplan.model.plan import InputFile  # noqa: PLC0415
     from topoplan.planning.experts import ExpertRequest, plan_experts  # noqa: PLC0415
     from topoplan.planning.folder import open_plan  # noqa: PLC0415
@@ -62,15 +76,23 @@ def command(
 
     source = read_array_source(load)
     fabric = open_fabric(topology, host_type=host_type, format=format_name)
+    inputs = {"fabric": fabric.file, "load": InputFile(source.name, source.sha256)}
+    trace = read_array_source(routes) if routes else None
+    if trace:
+        inputs["routes"] = InputFile(trace.name, trace.sha256)
     request = ExpertRequest(
         parse_load(source),
         gpus,
         slots,
         groups,
-        inputs={"fabric": fabric.file, "load": InputFile(source.name, source.sha256)},
+        inputs=inputs,
         previous=open_plan(previous).plan if previous else None,
         max_moves=max_moves,
         model=model,
+        routes=parse_routes(trace) if trace else None,
+        phase=phase,
+        batch_tokens=batch_tokens or 0,
+        source_slots=source_slots,
     )
     outcome = plan_experts(request, fabric.fabric)
     render.notes("warning", outcome.plan.warnings)
@@ -102,9 +124,14 @@ def _show(outcome: ExpertOutcome, output: str) -> None:
         render.document(json.loads(format_plan(outcome.plan)) | {"outcome": outcome.record()}, output)
         return
     render.table("", ["", "mean of layers", "worst layer"], expert_tables.balance_rows(outcome))
+    if outcome.judgement is not None:
+        click.echo()
+        render.table("Under each engine's rule", *expert_tables.engine_table(outcome.judgement))
     click.echo()
     lines = summary_lines(outcome.plan)
     if outcome.change is not None:
         lines += expert_tables.change_lines(outcome.change)
+    if outcome.judgement is not None:
+        lines += expert_tables.judgement_lines(outcome.judgement)
     for line in lines:
         click.echo(line)
