@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from topoplan.model.placement import RankPlacement
     from topoplan.model.plan import Plan
     from topoplan.model.traffic import Traffic
-    from topoplan.planning.api import place_experts, read_fabric, read_job, read_plan
+    from topoplan.planning.api import place_experts, rank_costs, read_fabric, read_job, read_plan
+    from topoplan.planning.drop_in import rebalance_experts
     from topoplan.planning.solve import SolveOptions, solve
 
 __version__ = "0.1.0"
@@ -39,9 +40,11 @@ _PUBLIC = {
     "TopoplanError": "topoplan.errors",
     "Traffic": "topoplan.model.traffic",
     "place_experts": "topoplan.planning.api",
+    "rank_costs": "topoplan.planning.api",
     "read_fabric": "topoplan.planning.api",
     "read_job": "topoplan.planning.api",
     "read_plan": "topoplan.planning.api",
+    "rebalance_experts": "topoplan.planning.drop_in",
     "solve": "topoplan.planning.solve",
 }
 
@@ -58,9 +61,11 @@ __all__ = [
     "Traffic",
     "__version__",
     "place_experts",
+    "rank_costs",
     "read_fabric",
     "read_job",
     "read_plan",
+    "rebalance_experts",
     "solve",
 ]
 

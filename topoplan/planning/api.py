@@ -16,11 +16,12 @@ from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.job import Job
 from topoplan.model.plan import Plan
+from topoplan.planning.drop_in import MOVE_PRICE, load_table
 from topoplan.planning.expert_site import choose_site, previous_site
 from topoplan.planning.experts import parse_moves
 from topoplan.planning.folder import open_plan
 from topoplan.planning.inputs import open_fabric, open_job
-from topoplan.solvers.experts import ExpertProblem, place
+from topoplan.solvers.experts import ExpertParams, ExpertProblem, place
 
 _NEAR = 1.0  # cost inside an NVLink domain, where hosts of one leaf are 10 apart
 
@@ -61,6 +62,7 @@ def place_experts(
     weighted: bool = False,
     previous: ExpertPlacement | Plan | npt.ArrayLike | None = None,
     max_moves: int | str | None = None,
+    move_price: float = MOVE_PRICE,
 ) -> ExpertPlacement:
     """Choose how many copies each expert of an MoE model gets, and which GPU holds each.
 
@@ -90,6 +92,9 @@ def place_experts(
         What is in force: a placement, a plan, or a map [layers, slots]. Experts that stay on their GPU keep their slot.
     max_moves
         Most slots whose GPU may get an expert that it did not hold, over all layers, or a share of all, as "7%".
+    move_price
+        Balance of a layer (lowest possible over largest load) that each slot moved there must gain, where there is a
+        previous placement; 0 moves most slots for the last thousandth of balance.
 
     Returns
     -------
@@ -142,7 +147,7 @@ def place_experts(
         weighted=weighted,
         previous=old,
     )
-    return place(_limited(problem, max_moves, forced))
+    return place(_limited(problem, max_moves, forced), ExpertParams(move_price=move_price))
 
 
 def rank_costs(plan: Plan) -> FloatArray:
@@ -165,17 +170,6 @@ def rank_costs(plan: Plan) -> FloatArray:
     costs = np.where(island[:, None] == island[None, :], _NEAR, apart)
     np.fill_diagonal(costs, 0.0)
     return costs
-
-
-def load_table(load: Any) -> FloatArray:
-    """[layers, experts] float64 of [layers, experts] or [steps, layers, experts] numbers, on any device."""
-    if hasattr(load, "detach"):  # a torch tensor; float64 because numpy knows no bfloat16
-        load = load.detach().double().cpu().numpy()
-    try:
-        table = np.asarray(load, np.float64)
-    except (TypeError, ValueError):
-        raise InputError("load is not a table of numbers") from None
-    return np.asarray(table.sum(0)) if table.ndim == 3 else table
 
 
 def _previous(
