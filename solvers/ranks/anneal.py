@@ -16,6 +16,7 @@ START, END = 3e-5, 1e-7  # temperature as a share of the objective's starting va
 NEAR = 0.8  # share of proposals that bring a block beside one it talks to
 CLIQUES = 0.3  # share of proposals that swap whole cliques, where there are any
 REPORT_EVERY = 500
+USUAL = 16  # neighbours of the two blocks of a swap that one proposal pays for
 
 
 class Annealer:
@@ -55,7 +56,8 @@ class Annealer:
                 if not watch(Progress("refine", step / proposals, best, 0.0)):
                     break
             pairs = self._propose()
-            step += max(1, len(pairs))  # a clique costs as much as its blocks
+            # a clique costs as much as its blocks, and a block as much as its neighbours
+            step += max(1, sum(len(state.neighbours[x]) + len(state.neighbours[y]) for x, y in pairs) // USUAL)
             if not pairs:
                 continue
             delta = state.swap(pairs)

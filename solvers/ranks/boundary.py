@@ -53,16 +53,25 @@ class Graph:
     axes: IntArray
 
     @classmethod
-    def of(cls, blocks: Blocks) -> Graph:
-        """Graph of a contracted job, spare hosts left out."""
+    def of(cls, blocks: Blocks, scale: dict[int, float] | None = None) -> Graph:
+        """Graph of a contracted job, spare hosts left out.
+
+        With `scale` (of axes, by index in the traffic) weights are sums over axes of their scaled queue pairs, good
+        for steering; without it they are exact bytes.
+        """
         n = blocks.used
         low, high = np.minimum(blocks.src, blocks.dst), np.maximum(blocks.src, blocks.dst)
         key, where = np.unique(low * n + high, return_inverse=True)
-        axes = np.zeros(len(key), np.int64)
+        axes, weight = np.zeros(len(key), np.int64), np.zeros(len(key))
         for arcs in blocks.axes:
-            ends = np.minimum(arcs.src, arcs.dst) * n + np.maximum(arcs.src, arcs.dst)
-            axes[np.searchsorted(key, ends)] |= 1 << min(arcs.index, 62)
-        return cls(n, key // n, key % n, np.asarray(np.bincount(where, blocks.bytes, len(key)), float), axes)
+            at = np.searchsorted(key, np.minimum(arcs.src, arcs.dst) * n + np.maximum(arcs.src, arcs.dst))
+            axes[at] |= 1 << min(arcs.index, 62)
+            if scale:
+                size = (arcs.pairs * arcs.steps).sum(1) * arcs.step_bytes * arcs.rails * scale.get(arcs.index, 1.0)
+                weight += np.bincount(at, size, len(key))
+        if not scale:
+            weight = np.asarray(np.bincount(where, blocks.bytes, len(key)), float)
+        return cls(n, key // n, key % n, weight, axes)
 
     def components(self, edges: IntArray | slice = slice(None)) -> IntArray:
         """[count] int64 connected part of each vertex by some of the edges."""

@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from topoplan.model.fabric import FloatArray, IntArray
 
-MAX_RING_WORK = 100_000_000  # cells x first x total x last; a larger ring is opened at its lightest link
+MAX_RING_WORK = 10_000_000  # cells x first x total x last; a larger ring is opened at its lightest link
 PEELED = 3  # perfect matchings taken out of one pair of cells
 
 Links = dict[tuple[int, int], float]

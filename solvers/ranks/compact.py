@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
@@ -36,6 +36,8 @@ class Compactor:
         [blocks] int64 host of each block; the first `blocks.used` hosts are taken, the others are spare.
     kind
         [blocks] int64 kind of each host; blocks only swap within a kind.
+    scale
+        What the bytes of an axis (index in the traffic) count, where not 1.
     """
 
     fabric: Fabric
@@ -43,11 +45,12 @@ class Compactor:
     place: IntArray
     kind: IntArray
     seed: int
+    scale: dict[int, float] = field(default_factory=dict)
 
     @cached_property
     def graph(self) -> Graph:
-        """Bytes between blocks."""
-        return Graph.of(self.blocks)
+        """Bytes between blocks, those of each axis times its scale."""
+        return Graph.of(self.blocks, self.scale)
 
     @cached_property
     def group(self) -> IntArray:
@@ -82,7 +85,8 @@ class Compactor:
 
     def sizes(self) -> list[int]:
         """Lengths of the axes of the grid of blocks, fastest first; expert groups are one axis."""
-        strides = grid_strides(np.concatenate([np.abs(a.dst - a.src) for a in self.blocks.axes]), self.blocks.used)
+        steps = np.concatenate([np.abs(arcs.dst - arcs.src) for arcs in self.blocks.axes])
+        strides = grid_strides(steps, self.blocks.used)
         members = self.seats.members if self.seats else np.zeros((0, 1), np.int64)
         width = members.shape[1]
         if width > 1 and (np.diff(members, axis=1) == 1).all():
