@@ -93,7 +93,7 @@ def solve_ilp(
     if not task.levels or not len(task.ends):
         return ExactResult(task.start, start, start, name)
     model = _Model(pulp, task, neck or {})
-    answer = _child(name, model.problem.to_dict(), seconds)
+    answer = _child(name, model.as_dict(), seconds)
     if answer is None or answer["status"] not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
         return ExactResult(task.start, start, 0.0, name)
     cell = model.cells(answer["values"])
@@ -125,7 +125,15 @@ class _Model:
         self._break_symmetry()
 
     def _variable(self, name: str, kind: str) -> Any:
+        if hasattr(self.problem, "add_variable"):  # from PuLP 3.3 on
+            return self.problem.add_variable(name, 0, 1, kind)
         return self.pulp.LpVariable(name, 0, 1, kind)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The problem as plain data."""
+        make = getattr(self.problem, "toDict", None) or self.problem.to_dict  # renamed in PuLP 3.3
+        result: dict[str, Any] = make()
+        return result
 
     def _level(self, index: int, level: Level) -> Any:
         pulp, task = self.pulp, self.task

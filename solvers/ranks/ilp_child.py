@@ -20,7 +20,8 @@ def main() -> None:
         sys.exit(5)
     if request["problem"] is None:
         return
-    variables, problem = pulp.LpProblem.from_dict(request["problem"])
+    read = getattr(pulp.LpProblem, "fromDict", None) or pulp.LpProblem.from_dict  # renamed in PuLP 3.3
+    variables, problem = read(request["problem"])
     problem.solve(solver)
     values = {name: variable.value() for name, variable in variables.items()}
     print(json.dumps({"status": problem.sol_status, "values": values}))  # noqa: T201 - the answer to our parent
