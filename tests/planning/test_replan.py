@@ -1,0 +1,162 @@
+"""Replan and several jobs through planning: spares, demands on hosts, differences and bytes of state."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from topoplan.errors import InfeasibleError, InputError
+from topoplan.files.plan_json import format_plan, parse_plan
+from topoplan.model.fabric import Fabric, Group, Host, HostType, Nic, Tier
+from topoplan.model.job import Batch, Job, ModelShape, Parallel
+from topoplan.model.plan import Plan
+from topoplan.model.presets import PRESETS
+from topoplan.planning.diff import diff_plans, state_bytes
+from topoplan.planning.many import solve_many
+from topoplan.planning.replan import replan
+from topoplan.planning.solve import SolveOptions, solve
+from topoplan.solvers.ranks import RankParams
+
+MODEL = ModelShape("tiny", 8, 1024, 8, 8, 128, 4096, 1000)
+QUICK = SolveOptions(params=RankParams(proposals=200, exact=None))
+
+
+def _job(name: str = "j", dp: int = 4) -> Job:
+    return Job(name, 4 * dp, MODEL, Parallel(tp=2, pp=2, dp=dp), batch=Batch(1024, 1, 8))
+
+
+def _fabric(leaves: tuple[int, ...] = (5, 5, 4)) -> Fabric:
+    kind = HostType("box", 2, (Nic(0, 50e9, 0), Nic(1, 50e9, 1)), 2, 450e9)
+    groups = [Group("core", 1), *(Group(f"leaf-{k}", 0, 0, 2, (2.0, 2.0), 50e9) for k in range(len(leaves)))]
+    group = np.repeat(np.arange(len(leaves)), leaves)
+    hosts = tuple(Host(f"n{i}", 0, 1 + int(k)) for i, k in enumerate(group))
+    return Fabric("f", "ecmp", (kind,), hosts, (Tier("leaf", 10), Tier("core", 20)), tuple(groups))
+
+
+def _hosts(plan: Plan) -> set[str]:
+    assert plan.placement is not None
+    return {plan.placement.fabric.host_names[h] for h in plan.placement.host}
+
+
+def _without(fabric: Fabric, *names: str) -> Fabric:
+    gone = frozenset((fabric.host_index[name], g) for name in names for g in (0, 1))
+    return replace(fabric, unusable_gpus=gone)
+
+
+def test_a_lost_host_is_replaced_by_the_spare_set_aside() -> None:
+    fabric = _fabric()
+    before = solve(_job(), fabric, replace(QUICK, spares=2))
+    assert len(before.spares) == 2
+    assert not set(before.spares) & _hosts(before)
+    lost = sorted(_hosts(before))[3]
+    after = replan(_job(), _without(fabric, lost), before, QUICK)
+    assert _hosts(before) - _hosts(after) == {lost}
+    (new,) = _hosts(after) - _hosts(before)
+    assert new in before.spares
+    assert set(after.spares) == set(before.spares) - {new}
+    assert after.warnings == ()
+
+
+def test_spares_survive_plan_json() -> None:
+    plan = solve(_job(), _fabric(), replace(QUICK, spares=2))
+    assert parse_plan(format_plan(plan), _fabric()).spares == plan.spares
+
+
+def test_avoiding_a_host_replaces_it_and_a_second_replan_does_nothing() -> None:
+    fabric = _fabric()
+    before = solve(_job(), fabric, QUICK)
+    name = sorted(_hosts(before))[0]
+    after = replan(_job(), fabric, before, replace(QUICK, avoid=(name,)))
+    assert _hosts(before) - _hosts(after) == {name}
+    again = replan(_job(), fabric, after, QUICK)
+    assert diff_plans(after, again).moves == ()
+
+
+def test_hosts_are_matched_by_name_when_the_fabric_is_listed_anew() -> None:
+    before = solve(_job(), _fabric(), QUICK)
+    turned = replace(_fabric(), hosts=_fabric().hosts[::-1])
+    after = replan(_job(), turned, before, QUICK)
+    assert diff_plans(before, after).moves == ()
+
+
+def test_a_crowded_replan_says_so() -> None:
+    fabric = replace(_fabric((5, 4)), unusable_gpus=frozenset({(8, 1), (7, 0)}))
+    job = _job(dp=3)
+    before = solve(job, fabric, QUICK)
+    lost = [n for n in sorted(_hosts(before)) if n not in ("n7", "n8")][:2]
+    broken = frozenset((fabric.host_index[n], g) for n in lost for g in (0, 1)) | fabric.unusable_gpus
+    after = replan(job, replace(fabric, unusable_gpus=broken), before, QUICK)
+    moved = {m.rank for m in diff_plans(before, after).moves}
+    assert len(moved) == 4
+    assert any("too few whole hosts were free" in text for text in after.warnings)
+
+
+def test_previous_of_another_size_is_refused() -> None:
+    with pytest.raises(InputError, match="16 ranks, the job 8"):
+        replan(_job(dp=2), _fabric(), solve(_job(), _fabric(), QUICK), QUICK)
+
+
+def test_require_keeps_the_job_in_a_group_or_says_what_is_short() -> None:
+    plan = solve(_job(dp=2), _fabric(), replace(QUICK, require="leaf", spares=1))
+    assert plan.placement is not None
+    groups = {plan.placement.fabric.host_group[h] for h in plan.placement.host}
+    assert len(groups) == 1
+    spare = plan.placement.fabric.host_index[plan.spares[0]]
+    assert plan.placement.fabric.host_group[spare] in groups
+    with pytest.raises(InfeasibleError, match="3 hosts short in leaf-0; 2 leaves needed"):
+        solve(_job(), _fabric(), replace(QUICK, require="leaf"))
+
+
+def test_reserved_hosts_are_never_used_and_avoided_ones_last() -> None:
+    plan = solve(_job(), _fabric(), replace(QUICK, reserve=("n0", "n1"), avoid=("n2", "n3", "n4", "n5", "n6")))
+    assert not {"n0", "n1"} & _hosts(plan)
+    # 7 hosts are left without the avoided ones; one of those is needed
+    assert len({"n2", "n3", "n4", "n5", "n6"} & _hosts(plan)) == 1
+    with pytest.raises(InfeasibleError, match="missing"):
+        solve(_job(), _fabric((5, 4)), replace(QUICK, reserve=("n0", "n1")))
+    with pytest.raises(InputError, match="host 'nowhere' of --avoid"):
+        solve(_job(), _fabric(), replace(QUICK, avoid=("nowhere",)))
+
+
+def test_jobs_side_by_side_share_no_host() -> None:
+    jobs = [_job("small", 1), _job("big", 3), _job("middle", 2)]
+    plans = solve_many(jobs, _fabric(), [replace(QUICK, spares=int(job.name == "big")) for job in jobs])
+    assert [plan.job for plan in plans] == ["small", "big", "middle"]
+    used = [name for plan in plans for name in (*_hosts(plan), *plan.spares)]
+    assert len(used) == len(set(used)) == 13
+    with pytest.raises(InfeasibleError, match="job more beside big"):
+        solve_many([_job("big", 4), _job("more", 4)], _fabric(), [QUICK, QUICK])
+
+
+def test_state_of_a_dense_job_adds_up() -> None:
+    whole = MODEL.parameters
+    base = _job()
+    assert base.parallel is not None
+    for zero, each in ((0, 14.0), (1, 2 + 12 / 4), (3, 14 / 4)):
+        state = state_bytes(replace(base, parallel=replace(base.parallel, zero=zero)))
+        assert state is not None
+        # each weight is on 4 data-parallel ranks
+        assert state.sum() == pytest.approx(whole * 4 * each)
+
+
+def test_state_of_experts_is_shared_over_their_own_copies() -> None:
+    model = PRESETS["deepseek-v3"]
+    job = Job("j", 256, model, Parallel(pp=2, dp=128, ep=64, zero=1), batch=Batch(4096))
+    routed = sum(model.routed_layer_weights(i) for i in range(model.layers))
+    state = state_bytes(job)
+    assert state is not None
+    dense = (model.parameters - routed) * (2 * 128 + 12)
+    assert state.sum() == pytest.approx(dense + routed * (2 * 2 + 12))
+
+
+def test_diff_counts_state_of_ranks_that_change_hosts() -> None:
+    fabric, job = _fabric(), _job()
+    before = solve(job, fabric, QUICK)
+    lost = sorted(_hosts(before))[0]
+    found = diff_plans(before, replan(job, _without(fabric, lost), before, QUICK), job)
+    state = state_bytes(job)
+    assert state is not None
+    assert found.left == (lost,)
+    assert found.state_bytes == pytest.approx(state[[m.rank for m in found.moves]].sum())
+    with pytest.raises(InputError, match="not the same job"):
+        diff_plans(before, solve(_job(dp=2), fabric, QUICK))
