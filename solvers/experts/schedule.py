@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from topoplan.errors import InfeasibleError
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import BoolArray, FloatArray, IntArray
 
@@ -84,3 +85,69 @@ def by_gpu(moves: Moves, gpus: int) -> tuple[FloatArray, FloatArray]:
     """Copies that each GPU sends and receives, [gpus] float64 each."""
     sent = np.bincount(moves.src[moves.src >= 0], minlength=gpus)
     return sent.astype(np.float64), np.bincount(moves.dst, minlength=gpus).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Layers that change together; copies that any one GPU sends or receives at most."""
+
+    layers: tuple[int, ...]
+    moves: Moves
+    most_sent: int
+    most_received: int
+
+
+def in_chunks(moves: Moves, worth: FloatArray, gpus: int, most: int) -> tuple[Chunk, ...]:
+    """Layers in chunks, those whose moves gain most for each copy first.
+
+    A layer changes as a whole: half of its moves may leave an expert without any copy.
+
+    Parameters
+    ----------
+    worth
+        [layers] float64 what a layer's moves gain, in any unit; layers that gain nothing are left out.
+    most
+        Copies that no GPU may send or receive more of in a chunk.
+
+    Raises
+    ------
+    InfeasibleError
+        A layer alone needs more.
+    """
+    count = np.bincount(moves.layer, minlength=len(worth))
+    todo = [int(x) for x in np.argsort(-worth / np.maximum(count, 1), kind="stable") if count[x] and worth[x] > 0]
+    chunks: list[Chunk] = []
+    layers: list[int] = []
+    total = np.zeros((2, gpus))
+    for layer in todo:
+        own = np.array(by_gpu(moves.of(np.arange(len(worth)) == layer), gpus))
+        if own.max() > most:
+            raise InfeasibleError(
+                f"layer {layer}: a GPU has to send or receive {int(own.max())} experts, only {most} fit into a chunk",
+                hint="allow more bytes a chunk, or fewer moves",
+            )
+        if layers and (total + own).max() > most:
+            chunks.append(_chunk(moves, layers, total, len(worth)))
+            layers, total = [], np.zeros((2, gpus))
+        layers.append(layer)
+        total = total + own
+    return (*chunks, _chunk(moves, layers, total, len(worth))) if layers else tuple(chunks)
+
+
+def _chunk(moves: Moves, layers: list[int], total: FloatArray, count: int) -> Chunk:
+    own = moves.of(np.isin(np.arange(count), layers))
+    rank = np.argsort([layers.index(layer) for layer in own.layer.tolist()], kind="stable")
+    ordered = Moves(own.layer[rank], own.expert[rank], own.src[rank], own.dst[rank])
+    return Chunk(tuple(layers), ordered, int(total[0].max()), int(total[1].max()))
+
+
+def keep_layers(old: ExpertPlacement, new: ExpertPlacement, changed: BoolArray) -> ExpertPlacement:
+    """The new placement with the layers that do not change as they were; both have the same slots and no dispatch.
+
+    Parameters
+    ----------
+    changed
+        [layers] bool.
+    """
+    p2l = np.where(changed[:, None], new.physical_to_logical_map, old.physical_to_logical_map)
+    return replace(new, physical_to_logical_map=p2l)

@@ -98,3 +98,99 @@ def test_bad_options_are_refused(
     assert result.code == code
     assert words in result.err
     assert not Path("never").exists()
+
+
+def test_rules_are_judged_side_by_side(topoplan: Callable[..., Any], load: Any, files: Path) -> None:
+    rng = np.random.default_rng(0)
+    ids = np.array([[rng.choice(32, 4, replace=False, p=row / row.sum()) for _ in range(300)] for row in load])
+    np.savez(files / "trace.npz", expert_ids=ids.astype(np.int16), source=rng.random(300))
+    np.save(files / "counts.npy", np.array([np.bincount(x.ravel(), minlength=32) for x in ids], float))
+    command = ("experts", "counts.npy", *COMMON, "--source-slots", "--groups", "8", "--routes", "trace.npz")
+    result = topoplan(*command, "--out", "plan", "--no-report")
+    assert result.code == 0, result.err
+    assert "one copy a source" in result.out
+    assert "noise hides more" in result.out
+    judged = json.loads((files / "plan/experts/outcome.json").read_text())["judgement"]
+    assert judged["source"] == "trace"
+    by_rule = {engine["rule"]: engine for engine in judged["engines"]}
+    assert set(by_rule) == {"even", "nearest", "slot"}
+    # hosts of the plan that a token visits: all copies of a group are on one, so every rule visits the same
+    assert by_rule["even"]["remote_hosts"] == pytest.approx(by_rule["nearest"]["remote_hosts"])
+    assert by_rule["even"]["shown"] < judged["noise_floor"]
+    slots = np.array(plan_of(files / "plan")["experts"]["dispatch_slot"])
+    assert slots.shape == (8, 4, 32)
+
+
+def test_slots_are_swept_and_one_number_recommended(topoplan: Callable[..., Any], files: Path) -> None:
+    np.save(files / "big.npy", np.random.default_rng(0).lognormal(0, 1, (2, 128)) * 1e4)
+    big = ("experts", "big.npy", "-t", "fabric.yaml", "--gpus", "16", "--slots", "144", "--sweep-slots")
+    result = topoplan(*big, "-o", "json")
+    assert result.code == 0, result.err
+    sweep = json.loads(result.out)["outcome"]["sweep"]
+    rows = sweep["rows"]
+    assert [row["per_gpu"] for row in rows] == list(range(8, 17))
+    assert rows[1]["gain"] > 0
+    # an expert of Qwen3-235B: 3 x 4096 x 1536 weights in BF16, 94 layers
+    assert rows[1]["bytes"] - rows[0]["bytes"] == 94 * 2 * 3 * 4096 * 1536
+    worth = {row["per_gpu"]: row["worth"] for row in rows}
+    assert worth[sweep["recommended"]] == max(worth.values()) == 1
+    assert "Recommended: " in topoplan(*big).out
+
+
+def test_copies_are_kept_on_different_hosts_and_leaves(topoplan: Callable[..., Any], load: Any, files: Path) -> None:
+    command = ("experts", "load.npy", "-t", "fabric.yaml", "--gpus", "8", "--slots", "72")
+    result = topoplan(*command, "--replicas-across", "host", "2", "--out", "plan", "--no-report")
+    assert result.code == 0, result.err
+    assert "losing any one loses no expert" in result.out
+    assert "costs 0.0" in result.out
+    result = topoplan(*command, "--replicas-across", "leaf", "2", "--out", "leaves", "--no-report")
+    assert result.code == 0, result.err
+    leaf = {name: int(name[1:]) > 5 for name in plan_of(files / "leaves")["placement"]["host"]}
+    assert sorted(leaf.values()) == [False, True]
+    for options, words in (
+        (("--replicas-across", "host", "3"), "need 3 hosts; the experts' GPUs are on 2"),
+        (("--replicas-across", "leaf", "3"), "3 leaves"),
+        (("--replicas-across", "host", "2", "--slots", "60"), "need 64 slots; there are 60"),
+        (("--replicas-across", "host", "2", "--groups", "2"), "--groups keeps all copies"),
+    ):
+        refused = topoplan(*command, *options, "--out", "never")
+        assert refused.code == 3
+        assert words in refused.err
+    assert not (files / "never").exists()
+
+
+def test_a_history_is_forecast_and_the_method_reported(topoplan: Callable[..., Any], files: Path) -> None:
+    rng = np.random.default_rng(0)
+    walk = np.exp(np.cumsum(rng.normal(0, 0.4, (8, 4, 32)), 0) + rng.normal(0, 1, (4, 32))) * 1e4
+    np.save(files / "history.npy", walk)
+    result = topoplan("experts", "history.npy", *COMMON, "-o", "json")
+    assert result.code == 0, result.err
+    forecast = json.loads(result.out)["outcome"]["forecast"]
+    assert forecast["method"] == "ewma 0.8"
+    assert forecast["scores"]["ewma 0.8"] == max(forecast["scores"].values())
+    assert "foretells" in topoplan("experts", "history.npy", *COMMON, "--forecast", "mean").out
+    assert topoplan("experts", "history.npy", *COMMON, "--forecast", "luck").code == 2
+
+
+def test_moves_come_in_chunks_and_stop_where_they_do_not_pay(topoplan: Callable[..., Any], files: Path) -> None:
+    rng = np.random.default_rng(0)
+    big = rng.lognormal(0, 1, (3, 128)) * 1e4
+    np.save(files / "big.npy", big)
+    np.save(files / "next.npy", big * rng.lognormal(0, 0.3, big.shape))
+    common = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "144", "--no-report")
+    assert topoplan("experts", "big.npy", *common, "--out", "plan").code == 0
+    move = ("experts", "next.npy", *common, "--previous", "plan", "-o", "json")
+    result = topoplan(*move, "--chunk", "200 MB", "--out", "next")
+    assert result.code == 0, result.err
+    change = json.loads(result.out)["outcome"]["change"]
+    size = 2 * 3 * 4096 * 1536
+    assert all(max(c["most_sent"], c["most_received"]) <= 200e6 for c in change["chunks"])
+    assert sum(c["moves"] for c in change["chunks"]) == change["slots"] == change["bytes"] / size
+    listed = json.loads((files / "next/experts/moves.json").read_text())
+    assert sum(len(chunk["moves"]) for chunk in listed) == change["slots"]
+    short = json.loads(topoplan(*move, "--horizon", "1 ms").out)["outcome"]["change"]
+    assert (short["slots"], sorted(short["left"])) == (0, [0, 1, 2])
+    assert short["after"] == short["before"]
+    refused = topoplan(*move, "--chunk", "10 MB")
+    assert refused.code == 3
+    assert topoplan(*move, "--chunk", "1000").code == 2

@@ -5,10 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from topoplan.planning.expert_engines import ENGINES, Engine, Judgement
-from topoplan.planning.expert_outcome import Change, ExpertOutcome
+from topoplan.planning.expert_moves import Migration
+from topoplan.planning.expert_outcome import ExpertOutcome, Foretold, Survival
+from topoplan.planning.expert_slots import SlotSweep
 from topoplan.reports.amounts import counted, milliseconds, percent, quantity
 
 Rows = list[list[str]]
+
+
+def tables(outcome: ExpertOutcome) -> list[tuple[str, list[str], Rows]]:
+    """Title, columns and rows of each table."""
+    found: list[tuple[str, list[str], Rows]] = [("", ["", "mean of layers", "worst layer"], balance_rows(outcome))]
+    if outcome.judgement is not None:
+        found.append(("Under each engine's rule", *engine_table(outcome.judgement)))
+    if outcome.foretold is not None and outcome.foretold.scores:
+        rows = [[name, f"{score:.4f}"] for name, score in outcome.foretold.scores.items()]
+        found.append(("Forecasts, by back-test", ["", "balance"], rows))
+    if outcome.sweep is not None:
+        found.append(("Slots of a GPU", *sweep_table(outcome.sweep)))
+    if outcome.migration is not None and outcome.migration.rows:
+        found.append(("Moves, chunk by chunk", *chunk_table(outcome.migration)))
+    return found
+
+
+def lines(outcome: ExpertOutcome) -> list[str]:
+    """What the tables mean, in words."""
+    found = survival_lines(outcome.survival, outcome.balance.mean)
+    if outcome.foretold is not None:
+        found += forecast_lines(outcome.foretold)
+    if outcome.migration is not None:
+        found += change_lines(outcome.migration)
+    if outcome.judgement is not None:
+        found += judgement_lines(outcome.judgement)
+    if outcome.sweep is not None:
+        found.append(f"Recommended: {outcome.sweep.recommended} slots a GPU: {outcome.sweep.reason}.")
+    return found
 
 
 def balance_rows(outcome: ExpertOutcome) -> Rows:
@@ -19,18 +50,6 @@ def balance_rows(outcome: ExpertOutcome) -> Rows:
         rows.append(["Largest GPU above its lower bound", percent(b.gap_mean), percent(b.gap_worst)])
     rows.append(["Duplicate slots, all layers", f"{b.duplicates:,}", ""])
     return rows
-
-
-def change_lines(change: Change) -> list[str]:
-    """What moves from the previous plan, in words."""
-    size = "" if change.bytes is None else f", {quantity(change.bytes, 'B')} of weights"
-    lines = [
-        f"Moves {change.slots:,} slots ({percent(change.share)}){size}; "
-        f"balance {change.before:.4f} as it was, {change.after:.4f} now."
-    ]
-    if change.lost:
-        lines.append(f"Others stand in for lost GPUs of the previous plan: {', '.join(change.lost)}.")
-    return lines
 
 
 def engine_table(judgement: Judgement) -> tuple[list[str], Rows]:
@@ -73,3 +92,80 @@ def judgement_lines(judgement: Judgement) -> list[str]:
         f"Priced from {made}, {judgement.kernel} kernels, {judgement.batch_tokens:,} tokens a batch, {layers}.",
         f"A perfectly even plan shows a balance of {judgement.noise_floor:.4f} in such a batch: its noise hides more.",
     ]
+
+
+def survival_lines(survival: Survival, balance: float) -> list[str]:
+    """What a failure would lose, and what the rule against it cost."""
+    if survival.domains < 2:
+        return []
+    many = {"leaf": "leaves"}.get(survival.domain, f"{survival.domain}s")
+    lost = f"all {survival.domains} {many} hold experts; losing any one loses "
+    text = "no expert" if not survival.lost else f"up to {survival.lost} experts of a layer"
+    found = [f"Failures: {lost}{text}."]
+    if survival.free_balance is not None:
+        found.append(
+            f"Keeping {survival.least} copies on different {many} costs "
+            f"{max(0.0, survival.free_balance - balance):.4f} of balance ({survival.free_balance:.4f} without)."
+        )
+    return found
+
+
+def forecast_lines(foretold: Foretold) -> list[str]:
+    """Which forecast was planned from."""
+    how = (
+        f"best of {len(foretold.scores)} in {counted(foretold.tests, 'back-test')}" if foretold.tests else "not tested"
+    )
+    return [f"Planned for the loads that {foretold.method} of {counted(foretold.steps, 'step')} foretells ({how})."]
+
+
+def change_lines(change: Migration) -> list[str]:
+    """What moves from the previous plan."""
+    size = "" if change.bytes is None else f", {quantity(change.bytes, 'B')} of weights"
+    time = "" if change.seconds is None else f" in {milliseconds(1e3 * change.seconds)} of the slowest links"
+    found = [
+        f"Moves {change.slots:,} slots ({percent(change.share)}){size}{time}; "
+        f"balance {change.before:.4f} as it was, {change.after:.4f} now."
+    ]
+    if change.left:
+        found.append(f"Moves in {counted(len(change.left), 'layer')} would not pay and are left out.")
+    if change.lost:
+        found.append(f"Others stand in for lost GPUs of the previous plan: {', '.join(change.lost)}.")
+    return found
+
+
+def chunk_table(change: Migration) -> tuple[list[str], Rows]:
+    """Columns and rows of the first chunks."""
+    most = 12
+    rows = []
+    for i, row in enumerate(change.rows[:most]):
+        sizes = (row.bytes, row.most_received, row.nic_bytes, row.uplink_bytes)
+        time = "-" if row.seconds is None else milliseconds(1e3 * row.seconds)
+        rows.append(
+            [
+                str(i),
+                str(len(row.layers)),
+                str(row.moves),
+                *("-" if b is None else quantity(b, "B") for b in sizes),
+                time,
+            ]
+        )
+    if len(change.rows) > most:
+        rows.append([f"and {len(change.rows) - most} more", *[""] * 7])
+    return ["chunk", "layers", "moves", "weights", "a GPU gets at most", "busiest NIC", "busiest uplink", "time"], rows
+
+
+def sweep_table(sweep: SlotSweep) -> tuple[list[str], Rows]:
+    """Columns and rows: a row for each number of slots."""
+    rows = [
+        [
+            f"{row.per_gpu}" + (" *" if row.per_gpu == sweep.recommended else ""),
+            f"{row.slots:,}",
+            f"{row.balance:.4f}",
+            percent(row.gain, signed=True) if row is not sweep.rows[0] else "",
+            "-" if row.bytes is None else quantity(row.bytes, "B"),
+            "-" if row.kv_tokens is None else f"{row.kv_tokens:,.0f}",
+            "-" if row.worth is None else f"{row.worth:.3f}",
+        ]
+        for row in sweep.rows
+    ]
+    return ["", "slots", "balance", "layer time saved", "memory", "KV tokens left", "KV tokens / time"], rows

@@ -17,7 +17,8 @@ from topoplan.model.fabric import FloatArray
 from topoplan.model.job import Routing
 
 # How steeply the chance that a group is drawn follows its load; the rest of a heavy group's load comes from more
-# choices inside it. Assumed: fitted to simulated group-limited top-8 of 256, independent lognormal experts (0.74 to 0.76).
+# choices inside it. Assumed: fitted to simulated group-limited top-8 of 256, independent lognormal experts, where it is
+# 0.74 to 0.76.
 DRAWN_BY_LOAD = 0.75
 FITS = 60  # rounds that fit the odds of groups
 

@@ -154,6 +154,14 @@ def read_load(path: str | Path, layers: Sequence[int] = ()) -> FloatArray:
 def parse_load(source: Source, layers: Sequence[int] = ()) -> FloatArray:
     """[layers, experts] float64 tokens of each expert, summed over the steps where the file has several.
 
+    See `parse_history`.
+    """
+    return np.asarray(parse_history(source, layers).sum(0), np.float64)
+
+
+def parse_history(source: Source, layers: Sequence[int] = ()) -> FloatArray:
+    """[steps, layers, experts] float64 tokens of each expert; one step where the file has none.
+
     Parameters
     ----------
     layers
@@ -190,7 +198,7 @@ def parse_load(source: Source, layers: Sequence[int] = ()) -> FloatArray:
             place=place,
             hint="list MoE layers only, or measure for longer",
         )
-    return load
+    return steps
 
 
 def _csv(source: Source) -> Array:

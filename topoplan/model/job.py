@@ -43,6 +43,8 @@ class ModelShape:
         Hidden size of a dense layer's feed-forward block.
     attention_parameters
         Weights of one layer's attention; derived from heads when 0.
+    kv_elements
+        Elements that the KV cache keeps of a token in each layer; K and V of the KV heads when 0.
     dense_layers
         Leading layers without experts; all of them when there is no routing.
     expert_ffn, shared_experts
@@ -61,6 +63,7 @@ class ModelShape:
     vocabulary: int
     gated: bool = True
     attention_parameters: float = 0.0
+    kv_elements: int = 0
     routing: Routing | None = None
     dense_layers: int = 0
     expert_ffn: int = 0

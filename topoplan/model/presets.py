@@ -31,7 +31,7 @@ PRESETS: dict[str, ModelShape] = {
         ),
         ModelShape(
             "deepseek-v3", 61, 7168, 128, 128, 128, 18432, 129280, attention_parameters=float(_DEEPSEEK_ATTENTION),
-            dense_layers=3, expert_ffn=2048, shared_experts=1,
+            kv_elements=512 + 64, dense_layers=3, expert_ffn=2048, shared_experts=1,  # latent, rotary key
             # FP8 with one 4-byte scale per 128 elements out, BF16 back: report section 3.3.3
             routing=Routing(256, 8, 8, 4, dispatch_bytes=1 + 4 / 128, combine_bytes=2.0),
             source="DeepSeek-V3 Technical Report, arXiv 2412.19437, section 4.2; config.json",

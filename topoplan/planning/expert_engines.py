@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from topoplan.cost.moe import Visits, gpu_share, remote_hosts, traced_visits
+from topoplan.cost.moe import RULES, Visits, gpu_share, remote_hosts, traced_visits
 from topoplan.cost.moe_links import Site, busiest, flows, loads
 from topoplan.cost.moe_rule import ruled_visits
 from topoplan.cost.moe_time import BATCH_TOKENS, Rates, expert_seconds, noise_floor, phase_seconds, rates, shown_balance
@@ -100,6 +100,8 @@ class Judgement:
 
     Parameters
     ----------
+    choices
+        Expert choices in a batch: tokens x top_k.
     noise_floor
         Balance that a batch shows under a perfectly even plan: more than this cannot be seen, and is not credited.
     source
@@ -110,6 +112,7 @@ class Judgement:
 
     kernel: str
     batch_tokens: int
+    choices: float
     noise_floor: float
     source: str
     layers: int
@@ -119,7 +122,13 @@ class Judgement:
 
 
 def judge(
-    placement: ExpertPlacement, site: Site, tokens: Tokens, model: ModelShape | None, kernel: str, speed: FloatArray
+    placement: ExpertPlacement,
+    site: Site,
+    tokens: Tokens,
+    model: ModelShape | None,
+    kernel: str,
+    speed: FloatArray,
+    rules: tuple[str, ...] = (),
 ) -> Judgement:
     """Price a placement under every rule that it can be run with.
 
@@ -127,15 +136,17 @@ def judge(
     ----------
     speed
         [gpus] float64 relative speed of each GPU.
+    rules
+        Rules to price; all that the placement has numbers for when empty.
     """
     layers = _sample(placement)
-    rules = ["even", "nearest"]
-    rules += ["weights"] if placement.dispatch is not None else []
-    rules += ["slot"] if placement.dispatch_slot is not None else []
+    has = {"weights": placement.dispatch is not None, "slot": placement.dispatch_slot is not None}
+    rules = rules or tuple(rule for rule in RULES if has.get(rule, True))
     choices = float(tokens.batch * tokens.top_k)
     return Judgement(
         kernel=kernel,
         batch_tokens=tokens.batch,
+        choices=choices,
         noise_floor=noise_floor(choices, len(np.unique(placement.slot_gpu))),
         source="rule" if tokens.expert_ids is None else "trace",
         layers=len(layers),

@@ -5,89 +5,46 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from topoplan.model.experts import ExpertPlacement
-from topoplan.model.fabric import FloatArray
 from topoplan.model.plan import Plan
+from topoplan.planning.expert_balance import Balance
 from topoplan.planning.expert_engines import Judgement
-from topoplan.solvers.experts.schedule import Moves
+from topoplan.planning.expert_moves import Migration
+from topoplan.planning.expert_slots import SlotSweep
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
-    """How even a placement is under its own dispatch, as planned.
+class Foretold:
+    """How loads were foretold from a history: steps, method, and what each method reached in the back-test."""
 
-    Parameters
-    ----------
-    mean, worst
-        Mean / max load of a GPU (over its speed): of the layers' mean, and of the worst layer.
-    worst_layer
-        Its row.
-    gap_mean, gap_worst
-        Largest GPU over lower bound - 1; None where no bound is known.
-    duplicates
-        Slots whose expert another slot of the same GPU holds too, over all layers.
-    """
-
-    mean: float
-    worst: float
-    worst_layer: int
-    gap_mean: float | None
-    gap_worst: float | None
-    duplicates: int
-
-    @classmethod
-    def of(cls, placement: ExpertPlacement, load: FloatArray, speed: FloatArray) -> Balance:
-        """Balance of a placement for `load` [layers, experts] on GPUs of `speed` [gpus]."""
-        time = placement.gpu_load(load) / speed
-        used = np.unique(placement.slot_gpu)
-        # the level that all GPUs would have if load could be poured over them
-        even = load.sum(1) / speed[used].sum()
-        share = even / time.max(1)
-        gap = None if placement.lower_bound is None else np.maximum(time.max(1) / placement.lower_bound - 1, 0)
-        return cls(
-            mean=float(share.mean()),
-            worst=float(share.min()),
-            worst_layer=int(share.argmin()),
-            gap_mean=None if gap is None else float(gap.mean()),
-            gap_worst=None if gap is None else float(gap.max()),
-            duplicates=placement.duplicates,
-        )
+    steps: int
+    method: str
+    tests: int
+    scores: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What has to be moved from the previous plan.
+class Survival:
+    """What losing a failure domain costs.
 
     Parameters
     ----------
-    slots, share
-        Slots that get an expert which their GPU did not hold, and that over all slots of all layers.
-    bytes
-        Weights moved; None where the model is not known.
-    before, after
-        Mean balance of the previous placement under the new loads, and of this one.
+    domain
+        "host" or "leaf".
+    domains
+        How many the experts are on.
+    least
+        Copies in different domains that were asked for; 0 for none.
     lost
-        GPUs of the previous plan that others stand in for.
+        Most experts of a layer that have no copy left after losing any one domain.
+    free_balance
+        Mean balance that would be possible without the rule; None where there is none.
     """
 
-    slots: int
-    share: float
-    bytes: float | None
-    before: float
-    after: float
-    lost: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls, moves: Moves, placement: ExpertPlacement, before: float, after: float, size: float | None,
-        lost: tuple[str, ...] = (),
-    ) -> Change:  # fmt: skip
-        """Summary of moves of copies of `size` bytes (None where not known)."""
-        used = int((placement.physical_to_logical_map >= 0).sum())
-        count = len(moves)
-        return cls(count, count / used, None if size is None else size * count, before, after, lost)
+    domain: str
+    domains: int
+    least: int
+    lost: int
+    free_balance: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +53,24 @@ class ExpertOutcome:
 
     plan: Plan
     balance: Balance
-    change: Change | None = None
+    survival: Survival
+    migration: Migration | None = None
     judgement: Judgement | None = None
+    sweep: SlotSweep | None = None
+    foretold: Foretold | None = None
 
     def record(self) -> dict[str, Any]:
         """Everything but the plan as plain data; deterministic."""
-        parts = {"balance": self.balance, "change": self.change, "judgement": self.judgement}
-        return {name: asdict(part) for name, part in parts.items() if part is not None}
+        parts: dict[str, Any] = {
+            "balance": self.balance,
+            "survival": self.survival,
+            "judgement": self.judgement,
+            "sweep": self.sweep,
+            "forecast": self.foretold,
+        }
+        result: dict[str, Any] = {name: asdict(part) for name, part in parts.items() if part is not None}
+        if self.migration is not None:
+            names = ("slots", "share", "bytes", "seconds", "before", "after", "left", "lost")
+            result["change"] = {name: getattr(self.migration, name) for name in names}
+            result["change"]["chunks"] = [asdict(row) for row in self.migration.rows]
+        return result

@@ -54,20 +54,52 @@ class Site:
         return np.asarray(speed[fabric.host_type[self.placement.host]], np.float64)
 
 
-def choose_site(fabric: Fabric, gpus: int) -> Site:
+def choose_site(fabric: Fabric, gpus: int, leaves: int = 1) -> Site:
     """The first selection of hosts that the rank solver would try: the tightest group, fullest leaves first.
+
+    Parameters
+    ----------
+    leaves
+        Leaves that the GPUs must be spread over, evenly; 1 for as few as hold them.
 
     Raises
     ------
     InfeasibleError
         Too few usable GPUs that can reach each other.
     """
+    chosen = _tightest(fabric, gpus) if leaves < 2 else _over_leaves(fabric, gpus, leaves)
+    return Site(RankPlacement(fabric, chosen), np.zeros(gpus, bool))
+
+
+def _tightest(fabric: Fabric, gpus: int, allowed: BoolArray | None = None) -> IntArray:
+    """[gpus] int64 GPUs close together, on `allowed` [hosts] bool."""
     none = np.zeros(0, np.int32)
     traffic = Traffic(gpus, (), none, none, np.zeros(0), np.zeros(0, np.int8), np.zeros(0), np.zeros(0))
-    problem = RankProblem(fabric, traffic)
+    problem = RankProblem(fabric, traffic, allowed=allowed)
     for _, hosts in selections(problem):
-        return Site(RankPlacement(fabric, fill(problem, hosts)), np.zeros(gpus, bool))
+        return fill(problem, hosts)
     raise InfeasibleError(f"no {gpus} GPUs of {fabric.name} can reach each other")
+
+
+def _over_leaves(fabric: Fabric, gpus: int, leaves: int) -> IntArray:
+    """[gpus] int64 GPUs on the leaves that have most free ones, of one component, in even parts."""
+    parts = np.diff(np.arange(leaves + 1) * gpus // leaves)
+    free = np.bincount(fabric.host_group + 1, fabric.free_gpus)[1:]  # hosts without a group are in no leaf
+    top = np.zeros(len(free), np.int64)
+    known = fabric.host_group >= 0
+    top[fabric.host_group[known]] = fabric.host_component[known]
+    for component in sorted(set(fabric.host_component[known].tolist())):
+        order = [k for k in np.argsort(-free, kind="stable").tolist() if top[k] == component and free[k] >= max(parts)]
+        if len(order) >= leaves:
+            chosen = [
+                _tightest(fabric, int(n), fabric.host_group == k)
+                for n, k in zip(parts, sorted(order[:leaves]), strict=True)
+            ]
+            return np.concatenate(chosen)
+    raise InfeasibleError(
+        f"{leaves} copies on different leaves need {leaves} leaves with {max(parts)} free GPUs each, which reach each "
+        f"other; {fabric.name} has {int((free >= max(parts)).sum())} with so many"
+    )
 
 
 def previous_site(fabric: Fabric, previous: Plan, gpus: int) -> Site:

@@ -2,72 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from topoplan.cost import moe_links as links
-from topoplan.cost.moe_memory import expert_bytes
-from topoplan.errors import InfeasibleError, InputError
-from topoplan.files.arrays import Routes
+from topoplan.cost.moe_links import Site as Network
+from topoplan.errors import InputError
 from topoplan.model.experts import ExpertPlacement
-from topoplan.model.fabric import Fabric, FloatArray
+from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.job import ModelShape
-from topoplan.model.plan import InputFile, Plan
+from topoplan.model.plan import Plan
+from topoplan.planning.drop_in import MOVE_PRICE
+from topoplan.planning.expert_balance import Balance
 from topoplan.planning.expert_engines import Judgement, Tokens, default_batch, judge
 from topoplan.planning.expert_model import model_of
-from topoplan.planning.expert_outcome import Balance, Change, ExpertOutcome
+from topoplan.planning.expert_moves import migrate
+from topoplan.planning.expert_outcome import ExpertOutcome, Foretold, Survival
+from topoplan.planning.expert_request import KERNELS, ExpertRequest, parse_moves, problem_of
 from topoplan.planning.expert_site import Site, choose_site, previous_site
-from topoplan.solvers.experts import ExpertProblem, place
-from topoplan.solvers.experts.schedule import moves_between
+from topoplan.planning.expert_slots import Priced, SlotSweep, sweep_slots
+from topoplan.solvers.experts import ExpertParams, place
+from topoplan.solvers.experts.domains import place_across, worst_loss
+from topoplan.solvers.experts.forecast import Forecast, choose, foretell
 from topoplan.solvers.experts.source_slots import source_slots
 
-KERNELS = {"prefill": "normal", "decode": "low-latency"}  # what DeepEP's README gives each phase
-
-
-@dataclass(frozen=True, eq=False)
-class ExpertRequest:
-    """What `topoplan experts` is asked for.
-
-    Parameters
-    ----------
-    load
-        [layers, experts] float64 tokens.
-    gpus, slots
-        GPUs of the EP group, and slots of all of them together.
-    groups
-        Expert groups that stay whole on a host; 0 for none.
-    previous
-        Plan that is in force; None plans afresh.
-    max_moves
-        Most slots that may get an expert which their GPU did not hold: a number ("40") or a share of all slots of all
-        layers ("7%"); "" sets no limit.
-    model
-        Preset that gives the sizes; "" takes the one with this number of experts, where there is one.
-    routes
-        Trace of what tokens chose and where they came from.
-    phase
-        "prefill" (DeepEP's normal kernels) or "decode" (its low-latency ones).
-    batch_tokens
-        Tokens of a batch, all GPUs together; 0 takes what DeepEP measures its kernels with.
-    source_slots
-        Give each source rank one copy of each expert, for engines that dispatch by such a table.
-    """
-
-    load: FloatArray
-    gpus: int
-    slots: int
-    groups: int = 0
-    name: str = "experts"
-    inputs: Mapping[str, InputFile] = field(default_factory=dict)
-    previous: Plan | None = None
-    max_moves: str = ""
-    model: str = ""
-    routes: Routes | None = None
-    phase: str = "prefill"
-    batch_tokens: int = 0
-    source_slots: bool = False
+__all__ = ["ExpertOutcome", "ExpertRequest", "parse_moves", "plan_experts"]
+TEST_LAYERS = 16  # layers that a back-test plans, spread evenly over all
 
 
 def plan_experts(request: ExpertRequest, fabric: Fabric) -> ExpertOutcome:
@@ -78,13 +38,17 @@ def plan_experts(request: ExpertRequest, fabric: Fabric) -> ExpertOutcome:
     InputError
         Options or a previous plan that do not fit the load.
     InfeasibleError
-        Too few usable GPUs, or more slots have to move than may.
+        Too few usable GPUs, copies that cannot be kept apart, or more slots have to move than may.
     """
-    model, assumed = model_of(request.model, request.load.shape[1])
+    request.check()
+    model, assumed = model_of(request.model, request.load.shape[-1])
     old = request.previous
-    site = choose_site(fabric, request.gpus) if old is None else previous_site(fabric, old, request.gpus)
-    _check_routes(request)
+    site = _new_site(request, fabric) if old is None else previous_site(fabric, old, request.gpus)
+    request, foretold = _with_forecast(request, site)
     experts = _place(request, site)
+    migration = None
+    if old is not None:
+        experts, migration = migrate(request, site, experts, model, _judge(request, site, experts, model, ("even",)))
     if request.source_slots or request.routes is not None:
         experts = replace(experts, dispatch_slot=source_slots(experts, request.load, site.host))
     judgement = _judge(request, site, experts, model)
@@ -99,25 +63,48 @@ def plan_experts(request: ExpertRequest, fabric: Fabric) -> ExpertOutcome:
         assumed=(*fabric.assumed, *assumed, *(judgement.assumed if judgement is not None else ())),
         warnings=fabric.warnings,
     )
-    balance = Balance.of(experts, request.load, site.speed)
-    return ExpertOutcome(plan, balance, _change(request, site, experts, balance, model), judgement)
+    return ExpertOutcome(
+        plan,
+        Balance.of(experts, request.load, site.speed),
+        _survival(request, site, experts),
+        migration,
+        judgement,
+        _sweep(request, site, model) if request.sweep else None,
+        foretold,
+    )
 
 
-def _check_routes(request: ExpertRequest) -> None:
-    """Raise an InputError where a trace does not fit the load."""
-    if request.routes is None:
-        return
-    ids = request.routes.expert_ids
-    layers, experts = request.load.shape
-    if len(ids) != layers:
-        raise InputError(f"the routing trace has {len(ids)} layers, the load {layers}")
-    unknown = np.argwhere(ids.max((1, 2)) >= experts)
-    if len(unknown):
-        layer = int(unknown[0, 0])
-        raise InputError(f"layer {layer}: the trace names expert {ids[layer].max()}, the load has {experts} experts")
+def _new_site(request: ExpertRequest, fabric: Fabric) -> Site:
+    return choose_site(fabric, request.gpus, request.least if request.across == "leaf" else 1)
 
 
-def _judge(request: ExpertRequest, site: Site, experts: ExpertPlacement, model: ModelShape | None) -> Judgement | None:
+def _place(request: ExpertRequest, site: Site) -> ExpertPlacement:
+    problem = problem_of(request, site)
+    if request.across:
+        return place_across(problem, _domain(request.across, site), request.least, request.across)
+    # without a limit, each move must be worth its price
+    price = MOVE_PRICE if request.previous is not None and not request.max_moves else 0.0
+    return place(problem, ExpertParams(move_price=price))
+
+
+def _domain(name: str, site: Site) -> IntArray:
+    """[gpus] int64 failure domain of each GPU."""
+    return site.leaf if name == "leaf" else site.host
+
+
+def _survival(request: ExpertRequest, site: Site, experts: ExpertPlacement) -> Survival:
+    name = request.across or "host"
+    domain = _domain(name, site)
+    free = None
+    if request.across:
+        free = Balance.of(place(problem_of(request, site)), request.load, site.speed).mean
+    count = len(np.unique(domain[experts.slot_gpu]))
+    return Survival(name, count, request.least, worst_loss(experts, domain), free)
+
+
+def _judge(
+    request: ExpertRequest, site: Site, experts: ExpertPlacement, model: ModelShape | None, rules: tuple[str, ...] = ()
+) -> Judgement | None:
     """Price of the placement under each engine's rule; None where it is not known how many experts a token visits."""
     kernel = KERNELS[request.phase]
     routes, routing = request.routes, model.routing if model is not None else None
@@ -130,66 +117,41 @@ def _judge(request: ExpertRequest, site: Site, experts: ExpertPlacement, model: 
         None if routes is None else routes.expert_ids,
         None if routes is None else routes.source,
     )
-    network = links.Site(site.placement.fabric, site.placement.gpu)
-    return judge(experts, network, tokens, model, kernel, site.speed)
+    network = Network(site.placement.fabric, site.placement.gpu)
+    return judge(experts, network, tokens, model, kernel, site.speed, rules)
 
 
-def _place(request: ExpertRequest, site: Site) -> ExpertPlacement:
-    previous = request.previous.experts if request.previous is not None else None
-    problem = ExpertProblem(
-        request.load,
-        request.gpus,
-        request.slots,
-        host=site.host,
-        groups=request.groups,
-        speed=site.speed,
-        previous=previous,
-        max_moves=_most_moves(request, site),
-    )
-    return place(problem)
+def _sweep(request: ExpertRequest, site: Site, model: ModelShape | None) -> SlotSweep:
+    """Numbers of slots a GPU, priced under even use of copies and without a previous plan."""
+    request = replace(request, previous=None, max_moves="", routes=None, min_balance=None)
+
+    def price(slots: int) -> Priced:
+        asked = replace(request, slots=slots)
+        experts = _place(asked, site)
+        balance = Balance.of(experts, request.load, site.speed).mean
+        judgement = _judge(asked, site, experts, model, ("even",))
+        time = judgement.engines[0].layer_ms if judgement is not None else None
+        return Priced(slots, balance, time or 1 / balance)
+
+    kind = site.placement.fabric.host_types[int(site.placement.fabric.host_type[site.placement.host[0]])]
+    return sweep_slots(request.load.shape[1], request.gpus, price, model, kind.gpu_memory_bytes)
 
 
-def _most_moves(request: ExpertRequest, site: Site) -> int | None:
-    """Moves that are left for the solver once the GPUs that stand in for lost ones are filled."""
-    if not request.max_moves:
-        return None
-    if request.previous is None or request.previous.experts is None:
-        raise InputError("--max-moves needs --previous", hint="without a previous plan every slot is filled anew")
-    most = parse_moves(request.max_moves, request.slots * len(request.load))
-    old = request.previous.experts
-    forced = int((old.physical_to_logical_map[:, site.fresh[old.slot_gpu]] >= 0).sum())
-    if forced > most:
-        raise InfeasibleError(
-            f"{forced} slots have to move, because GPUs were lost ({', '.join(site.lost[:4])}), but only {most} may",
-            hint="allow more moves",
-        )
-    return most - forced
+def _with_forecast(request: ExpertRequest, site: Site) -> tuple[ExpertRequest, Foretold | None]:
+    """The request with the loads that its history foretells."""
+    history = request.load
+    if history.ndim == 2:
+        if request.forecast:
+            raise InputError("a forecast needs a history: a load of shape [steps, layers, experts]")
+        return request, None
+    found = Forecast(foretell(history, request.forecast), request.forecast, {}, 0) if request.forecast else None
+    if found is None:
+        layers = np.unique(np.linspace(0, history.shape[1] - 1, TEST_LAYERS).round().astype(np.int64))
 
+        def balance(expected: FloatArray, actual: FloatArray) -> float:
+            asked = replace(request, load=expected, previous=None, max_moves="", routes=None, min_balance=None)
+            return Balance.of(place(problem_of(asked, site)), actual, site.speed).mean
 
-def parse_moves(text: str, slots: int) -> int:
-    """Moves of "40" or "7%" of `slots`.
-
-    Raises
-    ------
-    InputError
-        Neither, or below zero.
-    """
-    share = text.strip().endswith("%")
-    try:
-        value = float(text.strip().removesuffix("%"))
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf") or (not share and value != int(value)):
-        raise InputError(f"--max-moves {text!r} is neither a number of slots nor a percentage such as 7%")
-    return int(value * slots / 100 + 1e-9) if share else int(value)
-
-
-def _change(
-    request: ExpertRequest, site: Site, new: ExpertPlacement, balance: Balance, model: ModelShape | None
-) -> Change | None:
-    old = request.previous.experts if request.previous is not None else None
-    if old is None:
-        return None
-    moves = moves_between(old, new, site.host, site.fresh)
-    before = Balance.of(old, request.load, site.speed).mean
-    return Change.of(moves, new, before, balance.mean, None if model is None else expert_bytes(model), site.lost)
+        tried = choose(history[:, layers], balance)
+        found = Forecast(foretell(history, tried.method), tried.method, tried.scores, tried.tests)
+    return replace(request, load=found.load), Foretold(len(history), found.method, found.tests, found.scores)
