@@ -21,8 +21,25 @@ from topoplan.solvers.ranks.boundary import Graph
 
 BANDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)  # numbers of bands tried on an axis
 MAX_ORDERS = 150  # band orders tried for one group
-SEARCHED = 3  # best band orders whose groups are rearranged
-MAX_MOVES = 250  # rearrangements tried for one band order
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard to look for a cut.
+
+    Parameters
+    ----------
+    searched
+        Best band orders whose groups are rearranged.
+    moves
+        Rearrangements tried for each of them.
+    """
+
+    searched: int = 3
+    moves: int = 250
+
+
+QUICK = Effort(1, 60)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +103,7 @@ def band_orders(at: IntArray) -> Iterator[tuple[str, IntArray]]:
             yield f"{run}|{'.'.join(f'{a}/{b}' for a, b in zip(fast, bands, strict=True))}", np.lexsort(keys[::-1])
 
 
-def fit(piece: Piece, at: IntArray, size: IntArray, cells: list[int]) -> IntArray:
+def fit(piece: Piece, at: IntArray, size: IntArray, cells: list[int], effort: Effort) -> IntArray:
     """[n] int64 group of each block of a piece at coordinates `at`, with little weight between the groups.
 
     Parameters
@@ -102,10 +119,11 @@ def fit(piece: Piece, at: IntArray, size: IntArray, cells: list[int]) -> IntArra
         label[order] = np.repeat(np.arange(len(size)), size)
         found.append((piece.cut(label), i, order))
     found.sort(key=lambda item: item[:2])
-    return min((_arrange(piece, order, size, cells) for _, _, order in found[:SEARCHED]), key=piece.cut)
+    few = found[: effort.searched]
+    return min((_arrange(piece, order, size, cells, effort.moves) for _, _, order in few), key=piece.cut)
 
 
-def _arrange(piece: Piece, order: IntArray, size: IntArray, cells: list[int]) -> IntArray:
+def _arrange(piece: Piece, order: IntArray, size: IntArray, cells: list[int], moves: int) -> IntArray:
     """Group of each block when groups take stretches of an order, after moving the stretches about.
 
     A group's stretch may come in two: whole cells (rings, expert groups), and what is left over, so that the
@@ -117,11 +135,11 @@ def _arrange(piece: Piece, order: IntArray, size: IntArray, cells: list[int]) ->
         stretches = [(g, int(n)) for g, n in enumerate(whole) if n]
         stretches += [(g, int(n)) for g, n in enumerate(size - whole) if n]
         if not cell or len(stretches) - len(size) > 0:
-            best = min(best, _rearranged(piece, order, stretches), key=piece.cut)
+            best = min(best, _rearranged(piece, order, stretches, moves), key=piece.cut)
     return best
 
 
-def _rearranged(piece: Piece, order: IntArray, stretches: list[tuple[int, int]]) -> IntArray:
+def _rearranged(piece: Piece, order: IntArray, stretches: list[tuple[int, int]], moves: int) -> IntArray:
     """Group of each block after local search over the sequence of stretches (group, blocks)."""
     group, size = np.array(stretches, np.int64).T
 
@@ -133,7 +151,7 @@ def _rearranged(piece: Piece, order: IntArray, stretches: list[tuple[int, int]])
     sequence = list(range(len(stretches)))
     best = labels(sequence)
     value, rng = piece.cut(best), random.Random(0)  # noqa: S311 - a search, not a secret
-    for _ in range(MAX_MOVES if len(stretches) > 2 else len(stretches) - 1):
+    for _ in range(moves if len(stretches) > 2 else len(stretches) - 1):
         i, j = rng.sample(range(len(stretches)), 2)
         other = list(sequence)
         if rng.random() < 0.5:
@@ -146,7 +164,7 @@ def _rearranged(piece: Piece, order: IntArray, stretches: list[tuple[int, int]])
     return best
 
 
-def cut_tree(graph: Graph, sizes: list[int], levels: list[IntArray]) -> IntArray:
+def cut_tree(graph: Graph, sizes: list[int], levels: list[IntArray], effort: Effort) -> IntArray:
     """[blocks] int64 slot of each block of a grid of `sizes`.
 
     Parameters
@@ -168,7 +186,7 @@ def cut_tree(graph: Graph, sizes: list[int], levels: list[IntArray]) -> IntArray
             return
         # groups stand in the order of their first slots
         rank = np.argsort(np.argsort(first))[part]
-        label = fit(piece, at[:, piece.blocks], np.bincount(rank), cells)
+        label = fit(piece, at[:, piece.blocks], np.bincount(rank), cells, effort)
         for k in range(len(groups)):
             place(piece.part(np.flatnonzero(label == k)), slots[rank == k], level - 1)
 

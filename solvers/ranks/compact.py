@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,18 +12,27 @@ import numpy as np
 
 from topoplan.cost.price import host_distance
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
-from topoplan.solvers.ranks.bands import cut_tree
+from topoplan.solvers.ranks.bands import Effort, cut_tree
 from topoplan.solvers.ranks.blocks import Blocks
 from topoplan.solvers.ranks.boundary import Graph
 from topoplan.solvers.ranks.cliques import Seats, cliques
 from topoplan.solvers.ranks.hops import Layout, Swapper
+from topoplan.solvers.ranks.leveller import Leveller
 from topoplan.solvers.ranks.levels import levels_of
 from topoplan.solvers.ranks.orders import grid_strides
 from topoplan.solvers.ranks.problem import Progress, Watch
 
-EXCHANGES = ((1.0, 0.02), (1.0, 0.02), (0.1, 0.02))  # temperatures of exchanging cliques; assumed, tuned on m8k
+EXCHANGES = (
+    (1.0, 0.02),
+    (1.0, 0.02),
+    (1.0, 0.02),
+    (0.1, 0.02),
+)  # temperatures of exchanging cliques; assumed, tuned on m8k
 POLISH = (0.2, 0.03)  # temperatures of swapping blocks over the median price of an edge; assumed, tuned on d8k and m8k
 AGAIN = (0.1, 0.02)  # exchange of the best state after it was polished
+POLISHED = 3  # best starts that single swaps improve
+LOWER = (0.95, 0.88)  # limits tried, over the busiest uplink met
+LEVEL = (0.3, 0.03)  # temperatures of levelling over the median price of an edge; assumed, tuned on m8k
 SLICE = 50_000  # swaps between two looks at the watch
 
 
@@ -93,67 +103,112 @@ class Compactor:
             strides = [1, width, *(s for s in strides if s > width and s % width == 0)]
         return [b // a for a, b in zip(strides, [*strides[1:], self.blocks.used], strict=True)]
 
-    def banded(self) -> IntArray:
+    def banded(self, effort: Effort) -> IntArray:
         """[blocks] int64 group of each block when the grid is cut to the tree of groups; spare blocks stay."""
         used = self.blocks.used
-        slot = cut_tree(self.graph, self.sizes(), [part[:used] for part in self.tree[1]])
+        slot = cut_tree(self.graph, self.sizes(), [part[:used] for part in self.tree[1]], effort)
         return np.concatenate([self.group[slot], self.group[used:]])
+
+    def uplinks(self) -> tuple[IntArray, FloatArray]:
+        """Bundle of uplinks above each group on each tier [tiers, groups] int64, and seconds [bundles] a byte takes.
+
+        Bytes count in both directions together; a tier without a group there is a bundle that takes no time.
+        """
+        fabric = self.fabric
+        capacity = (fabric.uplink_links * fabric.uplink_link_bandwidth).reshape(-1, fabric.rails).sum(1)
+        first = np.unique(self.group, return_index=True)[1]
+        above: list[IntArray] = []
+        seconds: list[float] = []
+        for ancestors in fabric.host_ancestor:
+            groups, bundle = np.unique(ancestors[self.place[first]], return_inverse=True)
+            above.append(bundle + len(seconds))
+            seconds += [0.5 / capacity[g] if g >= 0 and capacity[g] > 0 else 0.0 for g in groups.tolist()]
+        return np.array(above, np.int64), np.array(seconds)
 
     # ---- search ------------------------------------------------------------------------------------------------
 
-    def search(self, moves: int, watch: Watch) -> IntArray:
-        """[blocks] int64 host of each block in the best state found with so many swaps."""
-        best, value = self.group, self.layout.hops(self.group)
-        done = 0
-        for state, share in self._states(moves):
-            done += share
-            if (hops := self.layout.hops(state)) < value:
-                best, value = state, hops
-            if not watch(Progress("bytes x distance", min(1.0, done / max(moves, 1)), self._whole(value), 0.0)):
-                break
+    def search(self, moves: int, watch: Watch, give: float = 0.0) -> IntArray:
+        """[blocks] int64 host of each block in the best state found with so many swaps.
+
+        Parameters
+        ----------
+        give
+            Share of the bytes x distance that may be given up for a less busy uplink.
+        """
+        best, least, done = self.group, self.layout.hops(self.group), 0
+        ends: list[tuple[float, IntArray]] = []
+        for state, cost, end in self._states(moves):
+            done += cost
+            hops = self.layout.hops(state)
+            if hops < least:
+                best, least = state, hops
+            if end:
+                ends.append((hops, state))
+            if not watch(Progress("bytes x distance", min(1.0, done / max(moves, 1)), self._whole(least), 0.0)):
+                return self.hosts(best)
+        if give > 0 and self.unit > 0:
+            ends.sort(key=lambda item: item[0])
+            limit = self._whole(least) * (1 + give) - self._whole(0.0)
+            best = self._levelled([best, *(state for _, state in ends)], limit, moves // 40, watch)
         return self.hosts(best)
+
+    def _levelled(self, states: list[IntArray], limit: float, moves: int, watch: Watch) -> IntArray:
+        """The state with the least busy uplink whose extra bytes x distance stay below a limit."""
+        above, seconds = self.uplinks()
+        best, least = states[0], math.inf
+        for i, state in enumerate(states):
+            if not watch(Progress("busiest uplink", i / len(states), self._whole(limit), 0.0)):
+                break
+            leveller = Leveller(self.layout, state, self.seed, above, seconds)
+            begun = leveller.busiest_s
+            for lower in (1.0, *LOWER):
+                if lower < 1:
+                    leveller.level(moves, LEVEL[0] * self.unit, LEVEL[1] * self.unit, lower * begun)
+                if leveller.busiest_s < least and leveller.value <= limit:
+                    best, least = np.array(leveller.at, np.int64), leveller.busiest_s
+        return best
 
     def _whole(self, extra: float) -> float:
         return extra + self.tree[0][0] * float(self.graph.weight.sum())
 
-    def _states(self, moves: int) -> Iterator[tuple[IntArray, int]]:
-        """States to choose from, and the swaps that each took."""
+    def _states(self, moves: int) -> Iterator[tuple[IntArray, int, bool]]:
+        """States to choose from, the swaps that each took, and whether nothing more is done to it alone."""
         start = self.group
         if len(np.unique(self.kind[: self.blocks.used])) == 1:
-            start = self.banded()
-            yield start, 0
-        begun = [start]
-        share = moves // 8
+            start = self.banded(Effort())
+            yield start, 0, False
+        begun, share = [start], moves // 8
         if self.seats:
             for i, heat in enumerate(EXCHANGES):
                 begun.append(self.seats.exchange(start, share, self.seed + i, heat))
-                yield begun[-1], share
+                yield begun[-1], share, False
         begun.sort(key=self.layout.hops)
         polished = []
-        for i, state in enumerate(begun[:2]):
-            for polish in self._polished(state, share, self.seed + i):
-                yield polish, share
-                last = polish
+        for i, state in enumerate(begun[:POLISHED]):
+            last = state
+            for last, cost in self._polished(state, moves // 16, self.seed + i):
+                yield last, cost, False
             polished.append(last)
+            yield last, 0, True
         best = min(polished, key=self.layout.hops)
         if self.seats:
             best = self.seats.exchange(best, share, self.seed, AGAIN)
-            yield best, share
-        for polish in self._polished(best, share, self.seed + 2):
-            yield polish, share
+            yield best, share, False
+        last = best
+        for last, cost in self._polished(best, moves // 8, self.seed):
+            yield last, cost, False
+        yield last, 0, True
 
-    def _polished(self, state: IntArray, moves: int, seed: int) -> Iterator[IntArray]:
-        """The state after single swaps, slice by slice."""
-        unit = self.unit
-        swapper = Swapper(self.layout, state, seed)
-        if unit <= 0:
-            yield state
+    def _polished(self, state: IntArray, moves: int, seed: int) -> Iterator[tuple[IntArray, int]]:
+        """The state after single swaps, slice by slice, and the swaps of each slice."""
+        if self.unit <= 0 or not moves:
             return
+        swapper = Swapper(self.layout, state, seed)
         slices = max(1, moves // SLICE)
-        heats = np.geomspace(POLISH[0] * unit, POLISH[1] * unit, slices + 1).tolist()
+        heats = np.geomspace(POLISH[0] * self.unit, POLISH[1] * self.unit, slices + 1).tolist()
         for start, end in pairwise(heats):
             swapper.run(moves // slices, start, end)
-            yield np.array(swapper.at, np.int64)
+            yield np.array(swapper.at, np.int64), moves // slices
 
     @cached_property
     def unit(self) -> float:

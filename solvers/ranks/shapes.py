@@ -13,7 +13,7 @@ from itertools import islice, product
 import numpy as np
 
 from topoplan.model.fabric import IntArray
-from topoplan.solvers.ranks.bands import band_orders, coordinates
+from topoplan.solvers.ranks.bands import QUICK, band_orders, coordinates
 from topoplan.solvers.ranks.compact import Compactor
 from topoplan.solvers.ranks.orders import tilings
 
@@ -34,7 +34,7 @@ def shapes(compactor: Compactor) -> Iterator[tuple[str, IntArray]]:
 
     for scale in _scales(sorted({arcs.index for arcs in blocks.axes})):
         light = [str(a) for a, weight in scale.items() if weight < 1]
-        yield f"cut{' light ' if light else ''}{'.'.join(light)}", replace(compactor, scale=scale).banded()
+        yield f"cut{' light ' if light else ''}{'.'.join(light)}", replace(compactor, scale=scale).banded(QUICK)
     for name, order in _thinned([*tilings(blocks)], count):
         yield name, follow(order)
     for name, order in islice(band_orders(coordinates(compactor.sizes())), count):

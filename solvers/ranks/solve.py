@@ -31,6 +31,8 @@ from topoplan.solvers.ranks.steer import Steering
 
 SAME = 1e-3  # plans whose objective differs by no more than 0.1 % are told apart by the other objectives
 SWAPS = 60  # swaps by bytes x distance that cost about as much time as a proposal that prices links
+# share of bytes x distance given up for a less busy uplink: what counts as equal, more where uplinks are asked for
+GIVE = {"hop_bytes": SAME, "busiest_uplink": 4e-3, "exposed_ms": 0.0}
 FEW_SWAPS = 10  # where bytes x distance are not what is asked for
 SHAPES_KEPT = 2  # shapes of the grid priced in full, flow by flow
 
@@ -205,7 +207,7 @@ def _compact(problem: RankProblem, start: _Candidate, params: RankParams, watch:
     if work is None:
         return []
     swaps = FEW_SWAPS if problem.objective == "exposed_ms" else SWAPS
-    moved = work.search(params.proposals * swaps, watch)
+    moved = work.search(params.proposals * swaps, watch, GIVE[problem.objective])
     return [_candidate(problem, "compact", _follow(problem, start.gpu, work.place, moved))]
 
 
