@@ -16,7 +16,7 @@ from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.job import ModelShape, Routing
 
 MOST_LAYERS = 8  # layers priced on the network, spread evenly over all
-MOST_WORK = 4e8  # GPUs x GPUs x experts x layers priced; fewer layers where that is less
+MOST_WORK = 5e7  # GPUs x GPUs x experts x layers priced; fewer layers where that is less, two at least
 
 ENGINES = {
     "even": "copies used evenly",
@@ -163,7 +163,7 @@ def default_batch(kernel: str, gpus: int) -> int:
 
 def _sample(placement: ExpertPlacement) -> IntArray:
     """[n] int64 layers to price."""
-    most = int(np.clip(MOST_WORK / (placement.gpus**2 * placement.experts), 1, MOST_LAYERS))
+    most = int(np.clip(MOST_WORK / (placement.gpus**2 * placement.experts), 2, MOST_LAYERS))
     return np.unique(np.linspace(0, placement.layers - 1, min(most, placement.layers)).round().astype(np.int64))
 
 

@@ -22,6 +22,7 @@ from topoplan.planning.expert_request import KERNELS, ExpertRequest, parse_moves
 from topoplan.planning.expert_site import Site, choose_site, previous_site
 from topoplan.planning.expert_slots import Priced, SlotSweep, sweep_slots
 from topoplan.solvers.experts import ExpertParams, place
+from topoplan.solvers.experts.apart import keep_apart
 from topoplan.solvers.experts.domains import place_across, worst_loss
 from topoplan.solvers.experts.forecast import Forecast, choose, foretell
 from topoplan.solvers.experts.source_slots import source_slots
@@ -84,7 +85,10 @@ def _place(request: ExpertRequest, site: Site) -> ExpertPlacement:
         return place_across(problem, _domain(request.across, site), request.least, request.across)
     # without a limit, each move must be worth its price
     price = MOVE_PRICE if request.previous is not None and not request.max_moves else 0.0
-    return place(problem, ExpertParams(move_price=price))
+    placement = place(problem, ExpertParams(move_price=price))
+    if request.groups or request.previous is not None or placement.dispatch is not None:
+        return placement
+    return keep_apart(placement, request.load, site.host, site.speed)
 
 
 def _domain(name: str, site: Site) -> IntArray:
