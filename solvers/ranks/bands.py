@@ -33,10 +33,13 @@ class Effort:
         Best band orders whose groups are rearranged.
     moves
         Rearrangements tried for each of them.
+    seed
+        Of the rearrangements.
     """
 
     searched: int = 3
     moves: int = 250
+    seed: int = 0
 
 
 QUICK = Effort(1, 60)
@@ -120,10 +123,10 @@ def fit(piece: Piece, at: IntArray, size: IntArray, cells: list[int], effort: Ef
         found.append((piece.cut(label), i, order))
     found.sort(key=lambda item: item[:2])
     few = found[: effort.searched]
-    return min((_arrange(piece, order, size, cells, effort.moves) for _, _, order in few), key=piece.cut)
+    return min((_arrange(piece, order, size, cells, effort) for _, _, order in few), key=piece.cut)
 
 
-def _arrange(piece: Piece, order: IntArray, size: IntArray, cells: list[int], moves: int) -> IntArray:
+def _arrange(piece: Piece, order: IntArray, size: IntArray, cells: list[int], effort: Effort) -> IntArray:
     """Group of each block when groups take stretches of an order, after moving the stretches about.
 
     A group's stretch may come in two: whole cells (rings, expert groups), and what is left over, so that the
@@ -135,11 +138,11 @@ def _arrange(piece: Piece, order: IntArray, size: IntArray, cells: list[int], mo
         stretches = [(g, int(n)) for g, n in enumerate(whole) if n]
         stretches += [(g, int(n)) for g, n in enumerate(size - whole) if n]
         if not cell or len(stretches) - len(size) > 0:
-            best = min(best, _rearranged(piece, order, stretches, moves), key=piece.cut)
+            best = min(best, _rearranged(piece, order, stretches, effort), key=piece.cut)
     return best
 
 
-def _rearranged(piece: Piece, order: IntArray, stretches: list[tuple[int, int]], moves: int) -> IntArray:
+def _rearranged(piece: Piece, order: IntArray, stretches: list[tuple[int, int]], effort: Effort) -> IntArray:
     """Group of each block after local search over the sequence of stretches (group, blocks)."""
     group, size = np.array(stretches, np.int64).T
 
@@ -150,8 +153,8 @@ def _rearranged(piece: Piece, order: IntArray, stretches: list[tuple[int, int]],
 
     sequence = list(range(len(stretches)))
     best = labels(sequence)
-    value, rng = piece.cut(best), random.Random(0)  # noqa: S311 - a search, not a secret
-    for _ in range(moves if len(stretches) > 2 else len(stretches) - 1):
+    value, rng = piece.cut(best), random.Random(effort.seed)  # noqa: S311 - a search, not a secret
+    for _ in range(effort.moves if len(stretches) > 2 else len(stretches) - 1):
         i, j = rng.sample(range(len(stretches)), 2)
         other = list(sequence)
         if rng.random() < 0.5:

@@ -22,16 +22,14 @@ from topoplan.solvers.ranks.levels import levels_of
 from topoplan.solvers.ranks.orders import grid_strides
 from topoplan.solvers.ranks.problem import Progress, Watch
 
-EXCHANGES = (
-    (1.0, 0.02),
-    (1.0, 0.02),
-    (1.0, 0.02),
-    (0.1, 0.02),
-)  # temperatures of exchanging cliques; assumed, tuned on m8k
+HEATS = ((1.0, 0.02), (1.0, 0.02), (0.3, 0.02))  # of exchanging cliques, in turn; assumed, tuned on m8k
 POLISH = (0.2, 0.03)  # temperatures of swapping blocks over the median price of an edge; assumed, tuned on d8k and m8k
 AGAIN = (0.1, 0.02)  # exchange of the best state after it was polished
-POLISHED = 3  # best starts that single swaps improve
-LOWER = (0.95, 0.88)  # limits tried, over the busiest uplink met
+STARTS = 4  # cuts of the grid that expert groups are exchanged from
+MORE_STARTS = 8  # where a less busy uplink is worth giving up bytes x distance for
+WORTH = 1e-3  # from this share on
+POLISHED = 3  # best starts that single swaps improve; MORE_STARTS of them where there are more
+LOWER = (0.94, 0.86)  # limits tried, over the busiest uplink met
 LEVEL = (0.3, 0.03)  # temperatures of levelling over the median price of an edge; assumed, tuned on m8k
 SLICE = 50_000  # swaps between two looks at the watch
 
@@ -137,7 +135,7 @@ class Compactor:
         """
         best, least, done = self.group, self.layout.hops(self.group), 0
         ends: list[tuple[float, IntArray]] = []
-        for state, cost, end in self._states(moves):
+        for state, cost, end in self._states(moves, MORE_STARTS if give > WORTH else STARTS):
             done += cost
             hops = self.layout.hops(state)
             if hops < least:
@@ -171,20 +169,21 @@ class Compactor:
     def _whole(self, extra: float) -> float:
         return extra + self.tree[0][0] * float(self.graph.weight.sum())
 
-    def _states(self, moves: int) -> Iterator[tuple[IntArray, int, bool]]:
+    def _states(self, moves: int, starts: int) -> Iterator[tuple[IntArray, int, bool]]:
         """States to choose from, the swaps that each took, and whether nothing more is done to it alone."""
-        start = self.group
-        if len(np.unique(self.kind[: self.blocks.used])) == 1:
-            start = self.banded(Effort())
+        begun, share = [self.group], moves // 8
+        alike = len(np.unique(self.kind[: self.blocks.used])) == 1
+        for i in range(starts if self.seats else 1):
+            start = self.banded(Effort(seed=self.seed + i)) if alike else self.group
+            begun.append(start)
             yield start, 0, False
-        begun, share = [start], moves // 8
-        if self.seats:
-            for i, heat in enumerate(EXCHANGES):
+            if self.seats:
+                heat = HEATS[i % len(HEATS)]
                 begun.append(self.seats.exchange(start, share, self.seed + i, heat))
                 yield begun[-1], share, False
         begun.sort(key=self.layout.hops)
         polished = []
-        for i, state in enumerate(begun[:POLISHED]):
+        for i, state in enumerate(begun[: POLISHED if starts <= STARTS else starts]):
             last = state
             for last, cost in self._polished(state, moves // 16, self.seed + i):
                 yield last, cost, False
