@@ -12,7 +12,7 @@ from tests.benchmarks.cases import GPUS, LEAF_LINKS, LEAVES, NIC, NVLINK, POD_LI
 from topoplan.model.traffic import Traffic
 
 Ints = npt.NDArray[np.int64]
-DRAWS, PAIRS = 16, 4
+DRAWS, PAIRS = 64, 4
 
 
 def price(traffic: Traffic, leaf: Ints, host: Ints, gpu: Ints, *, hashed: bool, seed: int = 5) -> dict[str, float]:
