@@ -83,7 +83,7 @@ def assign_groups(load: FloatArray, hosts: Hosts, most: int) -> tuple[IntArray, 
     bound
         [rows] float64 the same over all assignments.
     """
-    listed = _list_ways(hosts.kind, hosts.room, load.shape[1])
+    listed = list_ways(hosts.kind, hosts.room, load.shape[1])
     if listed is None:
         return _search_each(load, hosts)
     ways, sets, index = listed
@@ -146,9 +146,7 @@ def _price(load: FloatArray, hosts: Hosts, kind: int, groups: IntArray) -> Float
 
 
 @cache
-def _list_ways(
-    kind: tuple[int, ...], room: tuple[int, ...], groups: int
-) -> tuple[IntArray, list[Set], IntArray] | None:
+def list_ways(kind: tuple[int, ...], room: tuple[int, ...], groups: int) -> tuple[IntArray, list[Set], IntArray] | None:
     """Every way [ways, groups], the sets that occur, and the set of each host [ways, hosts]; None where too many."""
     ways = list(islice(_ways(kind, room, groups), MOST_LISTED + 1))
     if len(ways) > MOST_LISTED:

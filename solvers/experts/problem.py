@@ -9,6 +9,7 @@ import numpy as np
 from topoplan.errors import InputError
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
+from topoplan.solvers.experts.routes import Routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ class ExpertProblem:
         Placement that is in force: experts that stay on their GPU keep their slot.
     max_moves
         Most slots, over all layers, whose GPU may get an expert that it did not hold; None sets no limit.
+    routes
+        Routing trace of the same layers: place and dispatch for few remote hosts a token too (with `groups` 0), with
+        dispatch weights for each source host.
+    min_balance
+        With routes: fewest remote hosts at this balance (mean over largest load of a GPU), in place of best balance
+        at no more remote hosts than whole groups would give.
     dead
         GPUs that get no slot. Their share of the slots is lost: the memory of the others does not grow.
 
@@ -103,6 +110,8 @@ class ExpertProblem:
     speed: FloatArray = field(default_factory=lambda: np.empty(0, np.float64))
     dead: tuple[int, ...] = ()
     weighted: bool = False
+    routes: Routes | None = None
+    min_balance: float | None = None
     previous: ExpertPlacement | None = None
     max_moves: int | None = None
 
@@ -154,6 +163,10 @@ class ExpertProblem:
         for gpu in self.dead:
             if not 0 <= gpu < self.gpus:
                 raise InputError(f"dead GPU {gpu} is not one of the {self.gpus} GPUs")
+        if self.routes is not None:
+            self.routes.check(self.layers, self.experts)
+        if self.min_balance is not None and not 0 < self.min_balance <= 1:
+            raise InputError("the least balance is not above 0 and at most 1")
         if self.max_moves is not None and self.max_moves < 0:
             raise InputError("the most moves are negative")
         if self.groups < 0 or (self.groups and self.experts % self.groups):

@@ -123,13 +123,17 @@ class ExpertPlacement:
         even
             Ignore the dispatch weights. Weights per source node are averaged: sources send alike.
         """
-        p2l = self.physical_to_logical_map
         if self.dispatch is None or even:
-            weight = (p2l >= 0).astype(np.float64)
-        else:
-            weight = self.dispatch.mean(0) if self.dispatch.ndim == 3 else self.dispatch * (p2l >= 0)
-        total = np.take_along_axis(self._per_expert(weight), np.maximum(p2l, 0), 1)
-        return np.asarray(np.where(p2l >= 0, weight / total, 0.0), np.float64)
+            return self._normalised(np.ones(self.physical_to_logical_map.shape))
+        if self.dispatch.ndim == 2:
+            return self._normalised(self.dispatch)
+        return np.asarray(np.mean([self._normalised(node) for node in self.dispatch], axis=0), np.float64)
+
+    def node_shares(self, node: int) -> FloatArray:
+        """[layers, slots] float64 share of its expert's tokens from one source node that each slot gets."""
+        if self.dispatch is None or self.dispatch.ndim == 2:
+            return self.shares()
+        return self._normalised(self.dispatch[node])
 
     def gpu_load(self, load: FloatArray, *, even: bool = False) -> FloatArray:
         """[layers, gpus] float64 tokens that each GPU computes.
@@ -169,6 +173,12 @@ class ExpertPlacement:
         value.flags.writeable = False
         object.__setattr__(self, name, value)
         return True
+
+    def _normalised(self, weight: FloatArray) -> FloatArray:
+        """[layers, slots] float64 weights that sum to 1 over an expert's slots."""
+        p2l = self.physical_to_logical_map
+        total = np.take_along_axis(self._per_expert(weight), np.maximum(p2l, 0), 1)
+        return np.asarray(np.where(p2l >= 0, weight / np.where(p2l >= 0, total, 1.0), 0.0), np.float64)
 
     def _per_expert(self, value: FloatArray) -> FloatArray:
         """[layers, experts] float64 sum over each expert's slots."""

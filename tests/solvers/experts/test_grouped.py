@@ -82,22 +82,22 @@ def test_bound_is_the_best_over_all_assignments(
     loads: Loads, problem: Problems, monkeypatch: pytest.MonkeyPatch, most_listed: int
 ) -> None:
     monkeypatch.setattr(assignment_module, "MOST_LISTED", most_listed)
-    assignment_module._list_ways.cache_clear()
+    assignment_module.list_ways.cache_clear()
     load = loads("zipf", 4, 24, seed=1)
     placement = place(problem(load, 6, 30, hosts=3, groups=6))
     assert placement.lower_bound == pytest.approx([brute_bound(row, 6, 3, 30, 6) for row in load])
-    assignment_module._list_ways.cache_clear()
+    assignment_module.list_ways.cache_clear()
 
 
 def test_a_search_cut_short_still_bounds(loads: Loads, problem: Problems, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assignment_module, "MOST_LISTED", 0)
     monkeypatch.setattr(assignment_module, "MOST_NODES", 3)
-    assignment_module._list_ways.cache_clear()
+    assignment_module.list_ways.cache_clear()
     load = loads("hot", 4, 64, seed=1)
     placement = place(problem(load, 8, 80, hosts=4, groups=16))
     assert (bound(placement) <= largest(placement) * (1 + 1e-9)).all()
     hosts_of_groups(placement, np.repeat(np.arange(4), 2), 16)
-    assignment_module._list_ways.cache_clear()
+    assignment_module.list_ways.cache_clear()
 
 
 def test_unequal_hosts_get_groups_by_their_slots(loads: Loads) -> None:

@@ -1,0 +1,167 @@
+"""Place one layer on the network: homes, further copies and flows, at the fare that meets a budget of remote visits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from topoplan.model.fabric import FloatArray, IntArray
+from topoplan.solvers.experts.homes import Homes
+from topoplan.solvers.experts.routes import Visits
+from topoplan.solvers.experts.soft import Layer
+
+FARES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)  # from balance, as far as a batch can show it, to traffic
+LOW_FARES = (0.015, 0.007, 0.0)  # only where a balance is asked for that needs them
+RENEWALS, RENEWED = 4, 3  # times that a third of the further copies is chosen anew
+RISK = 2.5  # standard deviations of a GPU's count of tokens: how much the largest of some tens of GPUs is off
+LAST_HALVINGS = 3
+SWAPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class SoftPlan:
+    """A layer's placement and what it is expected to cost.
+
+    Parameters
+    ----------
+    expert
+        [gpus, places] int64, -1 where there is no place.
+    share
+        [nodes, gpus, places] float64 share of its expert's tokens that a copy gets from each source host.
+    remote
+        Expected remote hosts a token.
+    balance
+        Mean over largest load of a GPU.
+    fare
+        Load that a remote visit was worth.
+    """
+
+    expert: IntArray
+    share: FloatArray
+    remote: float
+    balance: float
+    fare: float
+
+
+def plan_layer(layer: Layer, visits: Visits, homes: Homes, budget: float, min_balance: float | None) -> SoftPlan:
+    """Best balance at no more remote hosts than the budget; or, with a least balance, fewest remote hosts that keep it.
+
+    Parameters
+    ----------
+    layer
+        Not yet settled.
+    budget
+        Remote hosts a token.
+    """
+    layer.settle(homes.host)
+    layer.fill()
+    layer.sweep(3)
+    plan = _improve(layer, visits, layer.fare, RENEWALS)
+    if min_balance is not None:
+        return _keep_balance(layer, visits, plan, min_balance)
+    for fare in FARES:
+        if plan.remote <= budget:
+            break
+        if fare > layer.fare:
+            plan = _improve(layer, visits, fare, RENEWALS // 2)
+    return _spend_rest(layer, visits, plan, budget)
+
+
+def _keep_balance(layer: Layer, visits: Visits, plan: SoftPlan, least: float) -> SoftPlan:
+    """Raise the fare while the balance holds, or lower it until it does."""
+    if plan.balance >= least:
+        for fare in FARES[1:]:
+            dearer = _improve(layer, visits, fare, RENEWALS // 2)
+            if dearer.balance < least:
+                break
+            plan = dearer if dearer.remote <= plan.remote else plan
+        return plan
+    for fare in LOW_FARES:
+        cheaper = _improve(layer, visits, fare, RENEWALS // 2)
+        if cheaper.balance > plan.balance:
+            plan = cheaper
+        if plan.balance >= least:
+            break
+    return plan
+
+
+def _spend_rest(layer: Layer, visits: Visits, plan: SoftPlan, budget: float) -> SoftPlan:
+    """With the copies as they are, lower the fare as far as the budget allows."""
+    low, high = 0.0, plan.fare
+    if plan.remote > budget:
+        return plan
+    for _ in range(LAST_HALVINGS):
+        middle = (low + high) / 2
+        tried = _level(layer, visits, middle, 2)
+        if tried.remote <= budget:
+            plan, high = (tried if tried.balance > plan.balance else plan), middle
+        else:
+            low = middle
+    return plan
+
+
+def _improve(layer: Layer, visits: Visits, fare: float, renewals: int) -> SoftPlan:
+    """Choose copies anew, some at a time, as visits and loads change."""
+    layer.fare, layer.risk = fare, RISK * np.sqrt(len(layer.slots) / visits.dispatches)
+    layer.set_cost(visits.marginal(layer.sent())[0])
+    further = sum(len(copies) - 1 for copies in layer.copies)
+    for _ in range(renewals if further else 0):
+        layer.renew(max(4, further // RENEWED))
+        swap_inside_hosts(layer)
+        layer.sweep(3)
+        layer.set_cost(visits.marginal(layer.sent())[0])
+        layer.sweep(2)
+    return _level(layer, visits, fare, 2)
+
+
+def _level(layer: Layer, visits: Visits, fare: float, rounds: int) -> SoftPlan:
+    """Level loads with the copies on their hosts."""
+    layer.fare, layer.risk = fare, 0.0  # the copies are chosen; now the loads as counted decide
+    layer.set_cost(layer.cost)
+    for _ in range(rounds):
+        swap_inside_hosts(layer)
+        layer.sweep(5)
+    cost, remote = visits.marginal(layer.sent())
+    layer.set_cost(cost)
+    return SoftPlan(*layer.rows(), remote, 1 / layer.largest(), fare)
+
+
+def swap_inside_hosts(layer: Layer) -> None:
+    """Swap copies between the busiest GPU and another of its host, with the tokens they get, while that helps."""
+    size = [dict.fromkeys(held, 0.0) for held in layer.held]
+    for e, copies in enumerate(layer.copies):
+        for c in copies:
+            size[c.gpu][e] = sum(c.tokens)
+    for _ in range(SWAPS):
+        time = np.array(layer.total) / layer.speed
+        p = int(time.argmax())
+        best = _best_swap(layer, size, p)
+        if best is None:
+            return
+        q, a, b = best
+        for e, source, target in ((a, p, q), (b, q, p)):
+            tokens = size[source].pop(e)
+            size[target][e] = tokens
+            layer.held[source].discard(e)
+            layer.held[target].add(e)
+            layer.total[source] -= tokens
+            layer.total[target] += tokens
+            next(c for c in layer.copies[e] if c.gpu == source).gpu = target
+
+
+def _best_swap(layer: Layer, size: list[dict[int, float]], p: int) -> tuple[int, int, int] | None:
+    """GPU, expert of p that goes there and expert that comes, where the busier of the two ends lowest."""
+    total, speed = layer.total, layer.speed
+    least, best = total[p] / speed[p] * (1 - 1e-6), None
+    for q in np.flatnonzero(layer.host == layer.host[p]).tolist():
+        give = [e for e in size[p] if e not in size[q]] if q != p else []
+        take = [e for e in size[q] if e not in size[p]]
+        if not give or not take:
+            continue
+        moved = np.subtract.outer([size[p][e] for e in give], [size[q][e] for e in take])
+        after = np.maximum((total[p] - moved) / speed[p], (total[q] + moved) / speed[q])
+        k = int(after.argmin())
+        if after.flat[k] < least:
+            least, best = float(after.flat[k]), (q, give[k // len(take)], take[k % len(take)])
+    return best
