@@ -17,6 +17,7 @@ import pytest
 
 import topoplan
 from topoplan.experts import read_rank_costs, write_rank_costs
+from topoplan.files.arrays import Routes
 from topoplan.files.fabric_yaml import parse_fabric
 from topoplan.model.experts import ExpertPlacement
 from topoplan.planning import api, drop_in
@@ -127,6 +128,25 @@ def test_uneven_slots_speeds_and_dead_gpus() -> None:
     assert np.bincount(by_gpu.slot_gpu).tolist() == [30, 20, 20]
 
 
+def test_routes_give_dispatch_and_fewer_remote_hosts() -> None:
+    generator = np.random.default_rng(2)
+    groups = generator.integers(0, 8, (2, 400, 1))  # a token's experts are of one group of eight
+    ids = (groups * 8 + generator.permuted(np.tile(np.arange(8), (2, 400, 1)), axis=2)[..., :3]).astype(np.int16)
+    routes = Routes(ids, generator.random(400))
+    load = np.array([np.bincount(layer.ravel(), minlength=64) for layer in ids])
+    free, planned = (topoplan.place_experts(load, gpus=8, hosts=4, slots=72, routes=r) for r in (None, routes))
+    assert free.dispatch is None
+    assert planned.dispatch is not None
+    assert planned.dispatch.shape == (4, 2, 72)
+    assert remote_hosts(planned.physical_to_logical_map, ids) < 0.8 * remote_hosts(free.physical_to_logical_map, ids)
+
+
+def remote_hosts(rows: np.ndarray, ids: np.ndarray) -> float:
+    """Hosts a token that hold the first copies of its experts."""
+    home = np.array([[np.flatnonzero(row == expert)[0] // 18 for expert in range(64)] for row in rows])
+    return float(np.mean([[len(set(home[layer, token])) for token in ids[layer]] for layer in range(len(ids))]))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -138,6 +158,7 @@ def test_uneven_slots_speeds_and_dead_gpus() -> None:
         ({"gpus": 0}, "how many GPUs"),
         ({"slots": 1}, "cannot hold"),
         ({"max_moves": 3}, "needs a previous"),
+        ({"min_balance": 0.9}, "needs routes"),
         ({"max_moves": "many", "previous": [[0, 1, 0, 1]]}, "many"),
         ({"previous": [[0, 1, 0, 1]], "gpus": 0}, "how many GPUs the previous map is for"),
         ({"previous": [[0, 0, 0, 0]]}, "no slot|has 1 experts|previous"),

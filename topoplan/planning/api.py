@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from topoplan.cost.price import host_distance
 from topoplan.errors import InfeasibleError, InputError
+from topoplan.files.arrays import Routes
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.job import Job
@@ -22,6 +23,7 @@ from topoplan.planning.experts import parse_moves
 from topoplan.planning.folder import open_plan
 from topoplan.planning.inputs import open_fabric, open_job
 from topoplan.solvers.experts import ExpertParams, ExpertProblem, place
+from topoplan.solvers.experts import Routes as Trace
 
 _NEAR = 1.0  # cost inside an NVLink domain, where hosts of one leaf are 10 apart
 
@@ -60,6 +62,8 @@ def place_experts(
     speed: npt.ArrayLike | None = None,
     dead: Iterable[int] = (),
     weighted: bool = False,
+    routes: Routes | None = None,
+    min_balance: float | None = None,
     previous: ExpertPlacement | Plan | npt.ArrayLike | None = None,
     max_moves: int | str | None = None,
     move_price: float = MOVE_PRICE,
@@ -88,6 +92,11 @@ def place_experts(
         GPUs that get no slot.
     weighted
         The engine follows dispatch weights: plan them too.
+    routes
+        Trace of what tokens chose and where they came from, as `topoplan.files.arrays.read_routes` gives it: place for
+        few remote hosts a token too, and plan dispatch weights for each source host. Without `groups`.
+    min_balance
+        With routes: fewest remote hosts at this balance; None for best balance at no more than whole groups would give.
     previous
         What is in force: a placement, a plan, or a map [layers, slots]. Experts that stay on their GPU keep their slot.
     max_moves
@@ -127,6 +136,8 @@ def place_experts(
     tokens = load_table(load)
     old, fixed = _previous(previous, gpus)
     count = gpus or (old.gpus if old is not None else int(fabric.gpu_free.sum()) if fabric is not None else 0)
+    if min_balance is not None and routes is None:
+        raise InputError("min_balance needs routes: without a trace, balance is all that is sought")
     if count < 1:
         raise InputError("how many GPUs there are is not known", hint="give gpus, or a fabric")
     if fabric is None:
@@ -145,6 +156,8 @@ def place_experts(
         speed=rates if speed is None else np.asarray(speed, np.float64),
         dead=tuple(dead),
         weighted=weighted,
+        routes=None if routes is None else Trace(routes.expert_ids, routes.source),
+        min_balance=min_balance,
         previous=old,
     )
     return place(_limited(problem, max_moves, forced), ExpertParams(move_price=move_price))
