@@ -11,7 +11,7 @@ from topoplan.cost.moe import spread
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.solvers.experts import ExpertProblem, place
-from topoplan.solvers.experts.apart import keep_apart, nearest_load
+from topoplan.solvers.experts.apart import _arrange, keep_apart, nearest_load
 
 Loads = Callable[..., FloatArray]
 Problems = Callable[..., ExpertProblem]
@@ -64,3 +64,12 @@ def test_gpus_that_differ_do_not_change_places(loads: Loads) -> None:
     assert np.sort(apart.gpu_load(load) / speed) == pytest.approx(np.sort(plain.gpu_load(load) / speed))
     assert apart.gpu_load(load)[:, [2, 5]].sum() == pytest.approx(plain.gpu_load(load)[:, [2, 5]].sum())
     assert apart.gpu_load(load)[:, [3, 7]].sum() == pytest.approx(plain.gpu_load(load)[:, [3, 7]].sum())
+
+
+def test_an_exchange_counts_that_the_two_stay_apart() -> None:
+    both = np.zeros((4, 4))
+    both[0, 1] = both[2, 3] = 1.0
+    both[1, 2] = 1.5  # exchanged with each other, 1 and 2 are still on different hosts
+    both = both + both.T
+    source = _arrange(both, np.array([0, 0, 1, 1]), np.zeros(4, np.int64))
+    assert both[source[0], source[1]] == both[source[2], source[3]] == 0

@@ -55,6 +55,7 @@ def test_chunks_keep_to_the_limit_and_best_layers_go_first() -> None:
     assert chunks[0].moves.layer.tolist() == [2] * 4 + [1] * 2
     together = in_chunks(moves, np.array([1.0, 1.0, 8.0, 3.0]), 2, 100)
     assert [chunk.layers for chunk in together] == [(2, 1, 3)]
+    assert len(in_chunks(moves, np.array([1.0, 1.0, 8.0, 3.0]), 2, 5)) == 2  # all would be six each way
     assert sum(len(chunk.moves) for chunk in together) == len(moves) == 12
 
 

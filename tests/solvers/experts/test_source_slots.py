@@ -53,3 +53,11 @@ def test_weights_of_each_host_are_followed() -> None:
     assert slot[:2, 0, 1].tolist() == [4, 4]
     assert slot[2, 0, 1] == 4  # its own
     assert slot[3, 0, 1] == 1
+
+
+def test_what_rounding_gives_one_gpu_too_much_the_next_expert_takes_back() -> None:
+    placement = ExpertPlacement(4, np.array([[0, 1, 0, 1, 0, 1, 2, 3]]))  # 0 and 1 on three GPUs, four ranks send
+    slot = source_slots(placement, np.array([[6.0, 5, 1, 1]]), np.zeros(4, np.int64))
+    ranks = [np.bincount(placement.slot_gpu[slot[:, 0, expert]], minlength=4) for expert in (0, 1)]
+    assert [sorted(r[:3].tolist()) for r in ranks] == [[1, 1, 2], [1, 1, 2]]
+    assert (ranks[0] + ranks[1]).max() == 3
