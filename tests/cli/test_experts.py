@@ -77,6 +77,9 @@ def test_a_lost_host_is_replaced_and_its_slots_count_as_moved(
     assert refused.code == 3
     assert "80 slots have to move" in refused.err
     assert not (files / "never").exists()
+    few = topoplan("experts", "drifted.npy", *previous, "--max-moves", "84", "-o", "json")
+    assert few.code == 0, few.err
+    assert json.loads(few.out)["outcome"]["change"]["slots"] <= 84
 
 
 @pytest.mark.parametrize(
@@ -194,3 +197,69 @@ def test_moves_come_in_chunks_and_stop_where_they_do_not_pay(topoplan: Callable[
     refused = topoplan(*move, "--chunk", "10 MB")
     assert refused.code == 3
     assert topoplan(*move, "--chunk", "1000").code == 2
+
+
+@pytest.fixture
+def trace(files: Path) -> None:
+    """trace.npz of tokens that choose 4 of 32 experts, most of them in two groups of four, and counts.npy of it."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1, (2, 1, 32)) + rng.gumbel(size=(2, 2000, 32))
+    group = rng.random((2, 2000, 4)).argsort(2)[:, :, :2]
+    ids = np.empty((2, 2000, 4), np.int16)
+    for layer in range(2):
+        for token in range(2000):
+            mine = np.concatenate([np.arange(8) + 8 * g for g in group[layer, token]])
+            ids[layer, token] = mine[np.argsort(-logits[layer, token, mine])[:4]]
+    np.savez(files / "trace.npz", expert_ids=ids, source=rng.random(2000))
+    np.save(files / "counts.npy", np.array([np.bincount(x.ravel(), minlength=32) for x in ids], float))
+
+
+def test_routes_give_dispatch_weights_and_fewer_remote_hosts(
+    topoplan: Callable[..., Any], trace: None, files: Path
+) -> None:
+    common = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "48", "--no-report")
+    assert topoplan("experts", "counts.npy", *common, "--out", "plain").code == 0
+    result = topoplan("experts", "counts.npy", *common, "--routes", "trace.npz", "--out", "soft", "-o", "json")
+    assert result.code == 0, result.err
+    experts = plan_of(files / "soft")["experts"]
+    assert np.array(experts["dispatch"]).shape == (4, 2, 48)
+    assert np.array(experts["dispatch_slot"]).shape == (16, 2, 32)
+    assert plan_of(files / "soft")["inputs"]["routes"]["name"] == "trace.npz"
+    by_rule = {e["rule"]: e for e in json.loads(result.out)["outcome"]["judgement"]["engines"]}
+    plain = json.loads((files / "plain/experts/outcome.json").read_text())
+    assert "judgement" not in plain  # neither a trace nor a model with 32 experts says what tokens choose together
+    assert by_rule["weights"]["remote_hosts"] < 0.95 * by_rule["even"]["remote_hosts"]
+    assert by_rule["weights"]["balance"] > 0.95
+    loose = topoplan("experts", "counts.npy", *common, "--routes", "trace.npz", "--min-balance", "0.8", "-o", "json")
+    fewer = {e["rule"]: e for e in json.loads(loose.out)["outcome"]["judgement"]["engines"]}
+    assert fewer["weights"]["remote_hosts"] < by_rule["weights"]["remote_hosts"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--min-balance", "0.9"), "--min-balance needs --routes"),
+        (("--routes", "trace.npz", "--replicas-across", "host", "2"), "cannot be combined with --routes"),
+        (("--routes", "trace.npz", "--previous", "plain"), "cannot be combined with --previous"),
+        (("--routes", "fabric.yaml"), "fabric.yaml"),
+    ],
+)
+def test_options_that_clash_with_routes(
+    topoplan: Callable[..., Any], trace: None, options: tuple[str, ...], words: str
+) -> None:
+    common = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "48", "--no-report")
+    assert topoplan("experts", "counts.npy", *common, "--out", "plain").code == 0
+    result = topoplan("experts", "counts.npy", *common, *options, "--out", "never")
+    assert result.code == 2
+    assert words in result.err
+    assert not Path("never").exists()
+
+
+def test_a_trace_of_another_model_is_refused(topoplan: Callable[..., Any], trace: None, files: Path) -> None:
+    np.save(files / "small.npy", np.ones((2, 16)))
+    np.save(files / "deep.npy", np.ones((3, 32)))
+    common = ("-t", "fabric.yaml", "--gpus", "8", "--slots", "40", "--routes", "trace.npz")
+    for load, words in (("small.npy", "layer 0: the trace names expert 31"), ("deep.npy", "2 layers, the load 3")):
+        result = topoplan("experts", load, *common)
+        assert result.code == 2
+        assert words in result.err

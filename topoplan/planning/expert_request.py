@@ -13,6 +13,7 @@ from topoplan.model.fabric import FloatArray
 from topoplan.model.plan import InputFile, Plan
 from topoplan.planning.expert_site import Site
 from topoplan.solvers.experts import ExpertProblem
+from topoplan.solvers.experts import Routes as Trace
 
 KERNELS = {"prefill": "normal", "decode": "low-latency"}  # what DeepEP's README gives each phase
 # Assumed: how long new loads last, and the most that a GPU sends or receives before engines serve again.
@@ -88,6 +89,8 @@ class ExpertRequest:
             raise InputError("--max-moves needs --previous", hint="without a previous plan every slot is filled anew")
         if self.min_balance is not None and self.routes is None:
             raise InputError("--min-balance needs --routes: without a trace, balance is all that is sought")
+        if self.routes is not None and self.previous is not None and not self.groups:
+            raise InputError("--routes cannot be combined with --previous yet, unless --groups says what stays whole")
         if self.across:
             clash = {"--previous": self.previous is not None, "--routes": self.routes is not None}
             for option in (name for name, given in clash.items() if given):
@@ -113,6 +116,7 @@ class ExpertRequest:
 
 def problem_of(request: ExpertRequest, site: Site) -> ExpertProblem:
     """The solver's problem for [layers, experts] loads on the GPUs of a site."""
+    routes = request.routes
     return ExpertProblem(
         request.load,
         request.gpus,
@@ -122,6 +126,8 @@ def problem_of(request: ExpertRequest, site: Site) -> ExpertProblem:
         speed=site.speed,
         previous=request.previous.experts if request.previous is not None else None,
         max_moves=_most_moves(request, site),
+        routes=None if routes is None else Trace(routes.expert_ids, routes.source),
+        min_balance=request.min_balance,
     )
 
 
