@@ -29,7 +29,7 @@ STARTS = 4  # cuts of the grid that expert groups are exchanged from
 MORE_STARTS = 8  # where a less busy uplink is worth giving up bytes x distance for
 WORTH = 1e-3  # from this share on
 POLISHED = 3  # best starts that single swaps improve; MORE_STARTS of them where there are more
-LOWER = (0.94, 0.86)  # limits tried, over the busiest uplink met
+LOWER = (0.95, 0.88)  # limits tried, over the busiest uplink met
 LEVEL = (0.3, 0.03)  # temperatures of levelling over the median price of an edge; assumed, tuned on m8k
 SLICE = 50_000  # swaps between two looks at the watch
 
@@ -75,7 +75,7 @@ class Compactor:
         """Blocks and the extra distance between groups."""
         host = self.place[np.unique(self.group, return_index=True)[1]]
         apart: FloatArray = host_distance(self.fabric, host[:, None], host[None, :])
-        np.fill_diagonal(apart, apart.diagonal().min(initial=0.0))
+        np.fill_diagonal(apart, self.tree[0][0])
         return Layout(self.graph, self.kind, np.maximum(apart - self.tree[0][0], 0.0))
 
     @cached_property

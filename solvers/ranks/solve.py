@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topoplan.cost.price import floors, predict
+from topoplan.cost.price import floors, least_latency, predict
 from topoplan.errors import SolverMissingError
 from topoplan.model.fabric import IntArray
 from topoplan.model.plan import Prediction
@@ -144,7 +144,7 @@ def _plain(problem: RankProblem, known: list[_Candidate]) -> list[_Candidate]:
 
 def _shaped(problem: RankProblem, start: _Candidate, watch: Watch) -> list[_Candidate]:
     """The shapes of the grid that price best on the hosts of `start`."""
-    work = _compactor(problem, start, 0)
+    work = _compactor(problem, start, 0) if _steerable(problem) else None
     if work is None or len(np.unique(work.kind[: work.blocks.used])) > 1:
         return []
     pricer = _pricer(problem, work.blocks, start.gpu)
@@ -199,8 +199,8 @@ def _contracted(problem: RankProblem, gpu: IntArray) -> tuple[Blocks, IntArray]:
 
 
 def _compactor(problem: RankProblem, start: _Candidate, seed: int) -> Compactor | None:
-    """What looks for short distances on the hosts of `start`, or None where blocks cannot be moved."""
-    if not _steerable(problem):
+    """What looks for short distances on the hosts of `start`, or None where there is nothing to move."""
+    if not problem.fabric.groups and not problem.fabric.islands:
         return None
     blocks, place = _contracted(problem, start.gpu)
     return Compactor(problem.fabric, blocks, place, _kinds(problem, place), seed) if blocks.axes else None
@@ -272,5 +272,7 @@ def _bounds(problem: RankProblem, best: _Candidate, least: float) -> dict[str, f
     hops = hop_bytes_bound(fabric, blocks, hosts)
     return {
         "hop_bytes": min(max(hops, least), best.prediction.hop_bytes),
-        "exposed_ms": exposed_bound_ms(floors(fabric, traffic, best.gpu), traffic.exposure),
+        "exposed_ms": exposed_bound_ms(
+            floors(fabric, traffic, best.gpu) + least_latency(fabric, traffic, best.gpu), traffic.exposure
+        ),
     }
