@@ -49,6 +49,24 @@ def floors(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> FloatArray:
     return seconds
 
 
+def least_latency(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> FloatArray:
+    """[axes] float64 seconds of each axis's messages if all of them stayed as near as hosts that meet in one leaf.
+
+    A bound for every placement that keeps ranks together on hosts as `gpu` does.
+    """
+    seconds = np.zeros(len(traffic.axes))
+    leaf = fabric.tiers[0].latency_s if fabric.tiers else None
+    near = SAME_LEAF_LATENCY_S if leaf is None else leaf
+    for a, flows in enumerate(traffic.by_axis):
+        inside = fabric.gpu_island[gpu[traffic.src[flows]]] == fabric.gpu_island[gpu[traffic.dst[flows]]]
+        if not len(flows):
+            continue
+        # where islands are wider than hosts another placement may bring an axis inside one, or out of it
+        either = min(near, SCALE_UP_LATENCY_S) if fabric.islands else near
+        seconds[a] = traffic.messages[a] * (SCALE_UP_LATENCY_S if inside.all() and not fabric.islands else either)
+    return seconds
+
+
 def hop_bytes(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> float:
     """Sum of bytes x distance over flows between NVLink domains; distance is that of the lowest common tier."""
     src, dst = gpu[traffic.src], gpu[traffic.dst]
