@@ -69,7 +69,7 @@ def test_gpus_that_differ_do_not_change_places(loads: Loads) -> None:
 def test_an_exchange_counts_that_the_two_stay_apart() -> None:
     both = np.zeros((4, 4))
     both[0, 1] = both[2, 3] = 1.0
-    both[1, 2] = 1.5  # exchanged with each other, 1 and 2 are still on different hosts
+    both[1, 2] = both[0, 3] = 1.5  # exchanged with each other, they are still on different hosts
     both = both + both.T
     source = _arrange(both, np.array([0, 0, 1, 1]), np.zeros(4, np.int64))
     assert both[source[0], source[1]] == both[source[2], source[3]] == 0
