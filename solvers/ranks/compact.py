@@ -25,10 +25,7 @@ from topoplan.solvers.ranks.problem import Progress, Watch
 HEATS = ((1.0, 0.02), (1.0, 0.02), (0.3, 0.02))  # of exchanging cliques, in turn; assumed, tuned on m8k
 POLISH = (0.2, 0.03)  # temperatures of swapping blocks over the median price of an edge; assumed, tuned on d8k and m8k
 AGAIN = (0.1, 0.02)  # exchange of the best state after it was polished
-STARTS = 4  # cuts of the grid that expert groups are exchanged from
-MORE_STARTS = 8  # where a less busy uplink is worth giving up bytes x distance for
-WORTH = 1e-3  # from this share on
-POLISHED = 3  # best starts that single swaps improve; MORE_STARTS of them where there are more
+POLISHED = 3  # states that single swaps improve, or as many as there are cuts
 LOWER = (0.95, 0.88)  # limits tried, over the busiest uplink met
 LEVEL = (0.3, 0.03)  # temperatures of levelling over the median price of an edge; assumed, tuned on m8k
 SLICE = 50_000  # swaps between two looks at the watch
@@ -125,17 +122,19 @@ class Compactor:
 
     # ---- search ------------------------------------------------------------------------------------------------
 
-    def search(self, moves: int, watch: Watch, give: float = 0.0) -> IntArray:
+    def search(self, moves: int, watch: Watch, give: float = 0.0, starts: int = 1) -> IntArray:
         """[blocks] int64 host of each block in the best state found with so many swaps.
 
         Parameters
         ----------
         give
             Share of the bytes x distance that may be given up for a less busy uplink.
+        starts
+            Cuts of the grid that expert groups are exchanged from.
         """
         best, least, done = self.group, self.layout.hops(self.group), 0
         ends: list[tuple[float, IntArray]] = []
-        for state, cost, end in self._states(moves, MORE_STARTS if give > WORTH else STARTS):
+        for state, cost, end in self._states(moves, starts):
             done += cost
             hops = self.layout.hops(state)
             if hops < least:
@@ -183,7 +182,7 @@ class Compactor:
                 yield begun[-1], share, False
         begun.sort(key=self.layout.hops)
         polished = []
-        for i, state in enumerate(begun[: POLISHED if starts <= STARTS else starts]):
+        for i, state in enumerate(begun[: max(POLISHED, starts)]):
             last = state
             for last, cost in self._polished(state, moves // 16, self.seed + i):
                 yield last, cost, False

@@ -35,6 +35,7 @@ SAME = {"exposed_ms": 1e-3, "hop_bytes": 3e-4, "busiest_uplink": 0.05}
 SWAPS = 80  # swaps by bytes x distance that cost about as much time as a proposal that prices links
 # share of bytes x distance given up for a less busy uplink: what counts as equal, more where uplinks are asked for
 GIVE = {"hop_bytes": 3e-4, "busiest_uplink": 4.5e-3, "exposed_ms": 0.0}
+STARTS = {"hop_bytes": 4, "busiest_uplink": 8, "exposed_ms": 1}  # cuts that expert groups are exchanged from
 FEW_SWAPS = 10  # where bytes x distance are not what is asked for
 SHAPES_KEPT = 2  # shapes of the grid priced in full, flow by flow
 
@@ -92,8 +93,10 @@ def _choose(problem: RankProblem, plain: list[_Candidate], found: list[_Candidat
         usual = min(plain, key=lambda c: keys[id(c)])
         floor = floors(problem.fabric, problem.traffic, usual.gpu)
         clear = usual.prediction.exposed_ms - luck_ms(problem.fabric, problem.traffic, usual.prediction, floor)
-        near = [c for c in near if c in plain or c.prediction.exposed_ms <= clear] or [usual]
-    return min(near, key=lambda c: (*keys[id(c)][1:], keys[id(c)][0]))
+        near = [c for c in near if c not in plain and c.prediction.exposed_ms <= clear] or [
+            c for c in near if c in plain
+        ]
+    return min(near or plain, key=lambda c: (*keys[id(c)][1:], keys[id(c)][0]))
 
 
 def rate(problem: RankProblem, gpu: IntArray, method: str) -> RankSolution:
@@ -212,7 +215,7 @@ def _compact(problem: RankProblem, start: _Candidate, params: RankParams, watch:
     if work is None:
         return []
     swaps = FEW_SWAPS if problem.objective == "exposed_ms" else SWAPS
-    moved = work.search(params.proposals * swaps, watch, GIVE[problem.objective])
+    moved = work.search(params.proposals * swaps, watch, GIVE[problem.objective], STARTS[problem.objective])
     return [_candidate(problem, "compact", _follow(problem, start.gpu, work.place, moved))]
 
 
