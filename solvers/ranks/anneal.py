@@ -16,6 +16,7 @@ START, END = 3e-5, 1e-7  # temperature as a share of the objective's starting va
 NEAR = 0.8  # share of proposals that bring a block beside one it talks to
 CLIQUES = 0.3  # share of proposals that swap whole cliques, where there are any
 REPORT_EVERY = 500
+REFINE = "refine"  # phase whose progress tells the objective as a share of that at its start
 USUAL = 16  # neighbours of the two blocks of a swap that one proposal pays for
 
 
@@ -53,7 +54,7 @@ class Annealer:
         while step < proposals and self.movable and len(self.members) > 1:
             if step >= told:
                 told = step + REPORT_EVERY
-                if not watch(Progress("refine", step / proposals, best, 0.0)):
+                if not watch(Progress(REFINE, step / proposals, best / start, 0.0)):
                     break
             pairs = self._propose()
             # a clique costs as much as its blocks, and a block as much as its neighbours

@@ -146,7 +146,7 @@ class Compactor:
         if give > 0 and self.unit > 0:
             ends.sort(key=lambda item: item[0])
             limit = self._whole(least) * (1 + give) - self._whole(0.0)
-            best = self._levelled([best, *(state for _, state in ends)], limit, moves // 40, watch)
+            best = self._levelled([best, *(state for _, state in ends[: starts // 2])], limit, moves // 40, watch)
         return self.hosts(best)
 
     def _levelled(self, states: list[IntArray], limit: float, moves: int, watch: Watch) -> IntArray:

@@ -19,7 +19,7 @@ from topoplan.solvers.ranks.orders import tilings
 
 LIGHT = 0.1  # weight of an axis that may cross uplinks; assumed, between what its floor and its bytes would say
 ARCS = 300_000  # arcs priced together: more shapes where the job is small
-FEWEST, MOST = 40, 300  # shapes of each family whatever the size
+FEWEST, MOST = 25, 300  # shapes of each family whatever the size
 
 
 def shapes(compactor: Compactor) -> Iterator[tuple[str, IntArray]]:

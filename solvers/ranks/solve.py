@@ -10,7 +10,7 @@ from topoplan.cost.price import floors, least_latency, predict
 from topoplan.errors import SolverMissingError
 from topoplan.model.fabric import IntArray
 from topoplan.model.plan import Prediction
-from topoplan.solvers.ranks.anneal import Annealer
+from topoplan.solvers.ranks.anneal import REFINE, Annealer
 from topoplan.solvers.ranks.blocks import Blocks, contract
 from topoplan.solvers.ranks.bound import certificate, exposed_bound_ms, hop_bytes_bound
 from topoplan.solvers.ranks.compact import Compactor
@@ -61,14 +61,15 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
     plain = _baselines(problem)
     found = [*plain, *_plain(problem, plain)]
     start = min(found, key=lambda c: _key(problem, c.prediction))
+    told = _told(problem, start, watch)
     if problem.objective == "exposed_ms":
-        found += _shaped(problem, start, watch)
-    short = _compact(problem, start, params, watch)
+        found += _shaped(problem, start, told)
+    short = _compact(problem, start, params, told)
     found += short
     best = min(found, key=lambda c: _key(problem, c.prediction))
     # what was compacted has also been levelled: refinement has more to give on other placements
     if problem.objective == "exposed_ms" or (problem.objective == "busiest_uplink" and best not in short):
-        found += _refine(problem, best, params, watch)
+        found += _refine(problem, best, params, _told(problem, best, watch))
     best = _choose(problem, plain, found)
     best, least = _prove(problem, best, params)
     return RankSolution(
@@ -78,6 +79,19 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
         certificate(_values(best.prediction), _bounds(problem, best, least)),
         best.method,
     )
+
+
+def _told(problem: RankProblem, best: _Candidate, watch: Watch) -> Watch:
+    """Watch that is told the incumbent and its bound in units of the objective; refinement counts from `best`."""
+    value, lower = _key(problem, best.prediction)[0], 0.0
+    if problem.objective == "exposed_ms":
+        lower = _exposed_bound(problem, best)
+
+    def tell(progress: Progress) -> bool:
+        share = progress.value if progress.phase == REFINE else 1.0
+        return watch(Progress(progress.phase, progress.done, value * share, lower))
+
+    return tell
 
 
 def _choose(problem: RankProblem, plain: list[_Candidate], found: list[_Candidate]) -> _Candidate:
@@ -270,12 +284,15 @@ def _prove(problem: RankProblem, best: _Candidate, params: RankParams) -> tuple[
 
 
 def _bounds(problem: RankProblem, best: _Candidate, least: float) -> dict[str, float]:
-    fabric, traffic = problem.fabric, problem.traffic
     blocks, hosts = _contracted(problem, best.gpu)
-    hops = hop_bytes_bound(fabric, blocks, hosts)
+    hops = hop_bytes_bound(problem.fabric, blocks, hosts)
     return {
         "hop_bytes": min(max(hops, least), best.prediction.hop_bytes),
-        "exposed_ms": exposed_bound_ms(
-            floors(fabric, traffic, best.gpu) + least_latency(fabric, traffic, best.gpu), traffic.exposure
-        ),
+        "exposed_ms": _exposed_bound(problem, best),
     }
+
+
+def _exposed_bound(problem: RankProblem, best: _Candidate) -> float:
+    fabric, traffic = problem.fabric, problem.traffic
+    seconds = floors(fabric, traffic, best.gpu) + least_latency(fabric, traffic, best.gpu)
+    return exposed_bound_ms(seconds, traffic.exposure)

@@ -59,6 +59,7 @@ class SearchWatch:
         if self.limit is not None and self.elapsed_s > self.limit and not self.stopped:
             self.stopped, self.reason = True, "time limit"
         if self._status is not None:
-            gap = f", bound {progress.lower_bound:,.6g}" if progress.lower_bound > 0 else ""
+            low = progress.lower_bound
+            gap = f"  bound {low:,.6g}  gap {progress.value / low - 1:.1%}" if low > 0 else ""
             self._status.update(f"{progress.phase} {progress.done:4.0%}  best {progress.value:,.6g}{gap}")
         return not self.stopped
