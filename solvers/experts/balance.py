@@ -13,6 +13,8 @@ from topoplan.solvers.experts.problem import ExpertParams
 from topoplan.solvers.experts.refine import balance_by_swaps
 from topoplan.solvers.experts.replicate import MOST_PARTITIONED, copy_plans, greedy_copies
 
+SMALL_WORK = 3_000  # slots, over all rows and plans, up to which more plans than asked for cost next to nothing
+
 
 def balance_rows(
     load: FloatArray, slots: IntArray, speed: FloatArray, goal: FloatArray, params: ExpertParams
@@ -104,7 +106,8 @@ def _try_plans(
     row = np.repeat(todo, plans)
     first = pack_in_rounds(load[row] / goal[row, None], copies, slots, speed)
     score = (first.total / first.speed).max(1).reshape(rows, plans)
-    chosen = np.argsort(score, axis=1, kind="stable")[:, : params.plans] + np.arange(rows)[:, None] * plans
+    tries = max(params.plans, SMALL_WORK // (rows * int(slots.sum())))
+    chosen = np.argsort(score, axis=1, kind="stable")[:, :tries] + np.arange(rows)[:, None] * plans
     chosen = chosen.ravel()
     row = row[chosen]
     return row, *_pack(load[row], copies[chosen], slots, speed, goal[row], params)

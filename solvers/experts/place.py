@@ -53,12 +53,20 @@ def place(problem: ExpertProblem, params: ExpertParams = DEFAULT) -> ExpertPlace
             rows, shares = _weigh(part, rows, bound[part.layers], problem, params)
             to_map(part, shares, problem.slot_gpu, tokens)
         to_map(part, rows, problem.slot_gpu, expert)
+    dispatch = token_weights(expert, tokens, problem) if problem.weighted else None
+    return assemble(problem, expert, bound, dispatch)
+
+
+def assemble(
+    problem: ExpertProblem, expert: IntArray, bound: FloatArray, dispatch: FloatArray | None
+) -> ExpertPlacement:
+    """The placement of a [layers, slots] map, with the load that it leads to."""
     placement = ExpertPlacement(
         gpus=problem.gpus,
         physical_to_logical_map=expert,
         experts=problem.experts,
         slot_gpu=problem.slot_gpu,
-        dispatch=_weights(expert, tokens, problem) if problem.weighted else None,
+        dispatch=dispatch,
         lower_bound=bound,
     )
     return placement.with_max_load(problem.load, problem.speed)
@@ -73,15 +81,7 @@ def _place_soft(problem: ExpertProblem, expert: IntArray) -> ExpertPlacement:
         to_map(part, np.stack([plan.expert for plan in plans]), problem.slot_gpu, expert)
         for n, node in enumerate(share):
             to_map(part, np.stack([plan.share[n] for plan in plans]), problem.slot_gpu, node)
-    placement = ExpertPlacement(
-        gpus=problem.gpus,
-        physical_to_logical_map=expert,
-        experts=problem.experts,
-        slot_gpu=problem.slot_gpu,
-        dispatch=share,
-        lower_bound=bound,
-    )
-    return placement.with_max_load(problem.load, problem.speed)
+    return assemble(problem, expert, bound, share)
 
 
 def _fresh(part: Part, problem: ExpertProblem, params: ExpertParams) -> tuple[IntArray, FloatArray]:
@@ -110,7 +110,7 @@ def _weigh(
     return rows, tokens
 
 
-def _weights(expert: IntArray, tokens: FloatArray, problem: ExpertProblem) -> FloatArray:
+def token_weights(expert: IntArray, tokens: FloatArray, problem: ExpertProblem) -> FloatArray:
     """[layers, slots] float64 share of its expert's tokens, even where there are none."""
     held = np.take_along_axis(problem.load, np.maximum(expert, 0), 1)
     return np.where(held > 0, tokens / np.maximum(held, np.finfo(float).tiny), (expert >= 0).astype(np.float64))
