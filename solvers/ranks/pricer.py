@@ -30,7 +30,11 @@ class AxisTable:
         exact = floor_s + step * np.arange(GRID_EXACT + 1)
         wide = exact[-1] * np.geomspace(1, max(GRID_REACH * max(floor_s, step) / exact[-1], 2.0), GRID_WIDE + 1)[1:]
         self.grid = np.concatenate([exact, wide])
-        self.width = np.diff(self.grid, append=self.grid[-1])
+        width = np.diff(self.grid)
+        # between lattice points nothing changes; beyond them the mean of both ends of a step stands for the step
+        self.width = np.append(width, 0.0)
+        self.width[GRID_EXACT:-1] /= 2
+        self.width[GRID_EXACT + 1 :] += width[GRID_EXACT:] / 2
         self.floor = floor_s
         self.arcs = arcs
         self._known: dict[tuple[float, ...], FloatArray] = {}
