@@ -31,7 +31,7 @@ from topoplan.solvers.ranks.steer import Steering
 
 # plans whose objective differs by no more than this share are told apart by the other objectives; the busiest uplink is
 # a yardstick, not a time that anyone sees, and buying its last percents with time is a bad trade
-SAME = {"exposed_ms": 1e-3, "hop_bytes": 3e-4, "busiest_uplink": 0.05}
+SAME = {"exposed_ms": 1e-3, "hop_bytes": 1e-3, "busiest_uplink": 0.05}
 SWAPS = 80  # swaps by bytes x distance that cost about as much time as a proposal that prices links
 # share of bytes x distance given up for a less busy uplink: what counts as equal, more where uplinks are asked for
 GIVE = {"hop_bytes": 3e-4, "busiest_uplink": 4.5e-3, "exposed_ms": 0.0}

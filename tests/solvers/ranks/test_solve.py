@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from tests.solvers.ranks.conftest import Fabrics, Jobs
 from topoplan.model.fabric import Fabric, Group, Host, HostType, Island, Nic, Tier
 from topoplan.model.placement import RankPlacement
-from topoplan.model.plan import OBJECTIVES, Prediction
+from topoplan.model.plan import OBJECTIVES, LinkLoad, Prediction
 from topoplan.model.traffic import Traffic
 from topoplan.solvers.ranks import Progress, RankParams, RankProblem, RankSolution, solve_ranks
+from topoplan.solvers.ranks.luck import luck_ms
+from topoplan.solvers.ranks.solve import _Candidate, _choose
 
 QUICK = RankParams(300, exact=None)
 
@@ -184,3 +186,38 @@ def test_islands_wider_than_leaves(grid_jobs: Jobs, objective: str) -> None:
     solution = solved(fabric, job, objective)
     if objective != "busiest_uplink":
         assert (np.ptp(fabric.gpu_island[solution.gpu].reshape(-1, 8), axis=1) == 0).all()
+
+
+# ---- which candidate is returned ---------------------------------------------------------------------------------
+
+
+def choice(fabric: Fabric, job: Traffic, objective: str, *prices: tuple[float, float, float]) -> int:
+    """Index of the candidate returned among (exposed ms, busiest uplink ms, hop-bytes); the first is a plain order."""
+    gpu = np.arange(job.ranks)
+    names = dict.fromkeys(job.axes, 0.0)
+    found = [
+        _Candidate(str(i), gpu, Prediction(e, names | {"a2": e}, e, (LinkLoad("uplink x", 0.0, u),), h))
+        for i, (e, u, h) in enumerate(prices)
+    ]
+    return int(_choose(RankProblem(fabric, job, objective=objective), found[:1], found).method)
+
+
+def test_ties_go_to_the_other_objectives_but_never_below_a_plain_order(fabrics: Fabrics, grid_jobs: Jobs) -> None:
+    fabric, job = fabrics([3, 5, 4], routing="adaptive"), grid_jobs(2, 4, 3)
+    assert choice(fabric, job, "hop_bytes", (9, 9, 100), (9, 9, 99.95), (9, 1, 99.99)) == 2
+    assert choice(fabric, job, "hop_bytes", (9, 9, 100), (9, 1, 100.05)) == 0
+    assert choice(fabric, job, "busiest_uplink", (9, 100, 9), (9, 97, 9), (8, 99, 9)) == 2
+    assert choice(fabric, job, "busiest_uplink", (9, 100, 9), (1, 101, 1)) == 0
+    assert choice(fabric, job, "exposed_ms", (100, 9, 9), (99, 9, 9), (99.05, 8, 9)) == 2
+
+
+def test_a_plain_order_stays_unless_the_gain_is_clear_of_luck(fabrics: Fabrics, grid_jobs: Jobs) -> None:
+    fabric, job = fabrics([3, 5, 4]), grid_jobs(2, 4, 3)
+    luck = luck_ms(fabric, job, Prediction(500, {"a2": 500.0}, 500, (), 1), np.zeros(4))
+    assert luck > 0
+    assert (
+        luck_ms(fabrics([3, 5, 4], routing="adaptive"), job, Prediction(500, {"a2": 500.0}, 500, (), 1), np.zeros(4))
+        == 0
+    )
+    assert choice(fabric, job, "exposed_ms", (500, 9, 9), (500 - luck / 2, 1, 1)) == 0
+    assert choice(fabric, job, "exposed_ms", (500, 1, 1), (500 - luck * 1.1, 9, 9)) == 1

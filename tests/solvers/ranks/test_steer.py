@@ -14,9 +14,11 @@ from topoplan.model.traffic import Traffic
 from topoplan.solvers.ranks.blocks import Blocks, contract
 from topoplan.solvers.ranks.boundary import Graph
 from topoplan.solvers.ranks.cliques import Seats, cliques
+from topoplan.solvers.ranks.compact import Compactor
 from topoplan.solvers.ranks.hops import Layout, Swapper
 from topoplan.solvers.ranks.leveller import Leveller
 from topoplan.solvers.ranks.pricer import Pricer
+from topoplan.solvers.ranks.problem import keep_going
 from topoplan.solvers.ranks.steer import Steering
 
 LEAVES = [3, 5, 4, 6, 6]
@@ -146,3 +148,27 @@ def test_split_cliques_send_their_blocks_where_they_talk(fabrics: Fabrics, grid_
     moved = seats.match(place)
     assert layout.hops(moved) < layout.hops(place)
     assert (np.bincount(moved) == np.bincount(place)).all()
+
+
+def test_each_rail_carries_what_it_carries(fabrics: Fabrics, grid_jobs: Jobs) -> None:
+    """A ring in one direction leaves hosts of two GPUs by one rail only; all rails together carry all bytes."""
+    fabric = fabrics(LEAVES, 3)
+    job = grid_jobs(1, 8, 6)
+    forward = replace(job, bytes=np.where((job.axis == 1) & (job.dst % 8 == (job.src + 1) % 8), job.bytes, 0.0))
+    blocks = contracted(fabric, forward)
+    assert [arcs.rails for arcs in blocks.axes] == [1]
+    carried = sum(float((a.pairs * a.steps).sum()) * a.step_bytes * a.rails for a in blocks.axes)
+    assert carried == pytest.approx(float(blocks.bytes.sum()))
+    averaged = contract(fabric, forward, np.arange(job.ranks) // 2, len(fabric.hosts))
+    assert [arcs.rails for arcs in averaged.axes] == [2]
+
+
+def test_blocks_go_to_hosts_of_their_kind(fabrics: Fabrics, grid_jobs: Jobs) -> None:
+    fabric = fabrics(LEAVES, 3)
+    kind = np.random.default_rng(0).integers(0, 2, len(fabric.hosts))  # of each host
+    place = np.random.default_rng(1).permutation(len(fabric.hosts))
+    compactor = Compactor(fabric, contracted(fabric, grid_jobs(2, 4, 6)), place, kind[place], 0)
+    host = compactor.search(20_000, keep_going, 0.05)
+    assert sorted(host.tolist()) == list(range(len(host)))
+    assert (kind[host] == kind[place]).all()
+    assert (host != place).any()
