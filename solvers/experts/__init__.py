@@ -1,8 +1,8 @@
 """Replicate, pack and bound experts on GPUs."""
 
-from topoplan.solvers.experts.network import remote_hosts
+from topoplan.solvers.experts.network import TradeOff, remote_hosts, trade_off
 from topoplan.solvers.experts.place import place
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 from topoplan.solvers.experts.routes import Routes
 
-__all__ = ["ExpertParams", "ExpertProblem", "Routes", "place", "remote_hosts"]
+__all__ = ["ExpertParams", "ExpertProblem", "Routes", "TradeOff", "place", "remote_hosts", "trade_off"]

@@ -119,7 +119,7 @@ def keep_order(old: IntArray, new: IntArray) -> IntArray:
 
 
 def relabel(part: Part, old: IntArray, new: IntArray, zone: IntArray) -> IntArray:
-    """The new placement with its GPUs renamed, among those that are alike, so that most experts stay where they were.
+    """Which GPU of the new placement each GPU should be, among those that are alike, so that most experts stay.
 
     Parameters
     ----------
@@ -127,16 +127,20 @@ def relabel(part: Part, old: IntArray, new: IntArray, zone: IntArray) -> IntArra
         [rows, live, places] int64.
     zone
         [live] int64; GPUs of different zones are not alike.
+
+    Returns
+    -------
+    source
+        [rows, live] int64: GPU g is to hold what `new` puts on GPU source[g].
     """
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - loaded only where a previous placement is given
 
     alike = np.all([v[:, None] == v for v in (zone, part.slots, part.speed)], axis=0)
-    result = new.copy()
+    source = np.empty(old.shape[:2], np.int64)
     for k, (before, after) in enumerate(zip(old, new, strict=True)):
         held = np.zeros((2, len(part.gpus), part.load.shape[1] + 1))
         for h, where in zip(held, (before, after), strict=True):
             np.put_along_axis(h, where, 1.0, 1)  # column -1: no place
         same = held[0, :, :-1] @ held[1, :, :-1].T
-        to, source = linear_sum_assignment(np.where(alike, same, -1e6), maximize=True)
-        result[k, to] = after[source]
-    return result
+        source[k] = linear_sum_assignment(np.where(alike, same, -1e6), maximize=True)[1]
+    return source

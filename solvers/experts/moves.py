@@ -54,7 +54,7 @@ def change_little(
     """
     old = previous_rows(part, problem)
     zone = part.host if problem.groups else np.zeros(len(part.gpus), np.int64)
-    fresh = relabel(part, old, fresh, zone)
+    fresh = fresh[np.arange(len(fresh))[:, None], relabel(part, old, fresh, zone)]
     if problem.max_moves is None and params.move_price <= 0:
         return keep_order(old, fresh)
     start = complete(part, old)
@@ -134,6 +134,13 @@ def _rate(before: Option, after: Option) -> float:
     return (after.balance - before.balance) / max(after.moves - before.moves, 1e-9)
 
 
+def too_few_moves(needed: int, most: int) -> InfeasibleError:
+    """The error that says so."""
+    return InfeasibleError(
+        f"{needed} slots have to move, because GPUs or slots were lost, but only {most} may", hint="allow more moves"
+    )
+
+
 def spend(frontiers: list[list[Option]], most: int, params: ExpertParams) -> list[Option]:
     """One option a row, with at most so many moves together: the steepest steps of all rows first.
 
@@ -145,10 +152,7 @@ def spend(frontiers: list[list[Option]], most: int, params: ExpertParams) -> lis
     at = [0] * len(frontiers)
     left = most - sum(frontier[0].moves for frontier in frontiers)
     if left < 0:
-        raise InfeasibleError(
-            f"{most - left} slots have to move, because GPUs or slots were lost, but only {most} may",
-            hint="allow more moves",
-        )
+        raise too_few_moves(most - left, most)
     steps = [(-_rate(f[0], f[1]), k) for k, f in enumerate(frontiers) if len(f) > 1]
     heapq.heapify(steps)
     while steps:

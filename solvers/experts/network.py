@@ -2,47 +2,161 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
 import numpy as np
 
-from topoplan.model.experts import ExpertPlacement
+from topoplan.model.experts import EMPTY, ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
-from topoplan.solvers.experts.homes import choose_homes
-from topoplan.solvers.experts.part import Part
-from topoplan.solvers.experts.problem import ExpertProblem
+from topoplan.solvers.experts.bound import even_bound
+from topoplan.solvers.experts.carry import complete, moved_slots, previous_rows
+from topoplan.solvers.experts.homes import Homes, choose_homes
+from topoplan.solvers.experts.moves import too_few_moves
+from topoplan.solvers.experts.part import Part, parts_of, to_map
+from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 from topoplan.solvers.experts.routes import Routes, Visits, source_loads, source_shares
 from topoplan.solvers.experts.soft import Layer
-from topoplan.solvers.experts.soft_search import FARES, SoftPlan, plan_layer
+from topoplan.solvers.experts.soft_moves import change_layer, settle_like
+from topoplan.solvers.experts.soft_search import FARES, SoftPlan, plan_at_fares, plan_layer
 
 MARGIN = 0.998  # of the budget: what a plan saves on its own trace it does not quite save on another
 
 
-def plan_soft(part: Part, problem: ExpertProblem, min_balance: float | None) -> list[SoftPlan]:
-    """Plan each layer of a part: best balance at no more remote hosts a token than whole groups would give.
+@dataclass(frozen=True, eq=False)
+class TradeOff:
+    """One way between balance and traffic.
 
     Parameters
     ----------
-    min_balance
-        Instead: fewest remote hosts a token at this balance (mean over largest load).
+    balance
+        Mean over layers of mean over largest load of a GPU.
+    remote
+        Mean over layers of expected remote hosts a token.
+    placement
+        With dispatch weights for each source host.
     """
+
+    balance: float
+    remote: float
+    placement: ExpertPlacement
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """A layer to plan: its part, with this layer alone, and what is known of it."""
+
+    part: Part
+    layer: Layer
+    visits: Visits
+    homes: Homes
+
+    @property
+    def budget(self) -> float:
+        return self.homes.budget * MARGIN
+
+
+def place_soft(problem: ExpertProblem, params: ExpertParams) -> ExpertPlacement:
+    """Best balance at no more remote hosts a token than whole groups would give, or as `min_balance` says.
+
+    Raises
+    ------
+    InfeasibleError
+        More slots have to move than may.
+    """
+    plans = []
+    for part in parts_of(problem):
+        if problem.previous is None:
+            found = [
+                plan_layer(w.layer, w.visits, w.homes, w.budget, problem.min_balance) for w in _works(part, problem)
+            ]
+        else:
+            found = _plan_from(part, problem, params)
+        plans.append((part, found))
+    return _assemble(problem, plans)
+
+
+def trade_off(problem: ExpertProblem) -> tuple[TradeOff, ...]:
+    """What balance costs in remote hosts a token and the other way round, best balance first, none worse in both."""
+    plans = [
+        (part, [plan_at_fares(w.layer, w.visits, w.homes) for w in _works(part, problem)]) for part in parts_of(problem)
+    ]
+    points = []
+    for k in range(len(plans[0][1][0])):
+        chosen = [(part, [ways[k] for ways in found]) for part, found in plans]
+        every = [plan for _, found in chosen for plan in found]
+        balance, remote = (float(np.mean([getattr(p, name) for p in every])) for name in ("balance", "remote"))
+        points.append(TradeOff(balance, remote, _assemble(problem, chosen)))
+    points.sort(key=lambda point: (-point.balance, point.remote))
+    kept: list[TradeOff] = []
+    for point in points:
+        if not kept or point.remote < kept[-1].remote:
+            kept.append(point)
+    return tuple(kept)
+
+
+def _works(part: Part, problem: ExpertProblem) -> Iterator[_Work]:
     routes = problem.routes
     assert routes is not None
-    node = routes.nodes(problem.host)
-    hosts = len(np.unique(problem.host))
-    index = np.searchsorted(np.unique(problem.host), part.host)
-    room = np.bincount(index, part.slots, hosts).astype(np.int64)
-    power = np.bincount(index, part.speed, hosts).astype(np.float64)
-    plans, from_host = [], source_shares(node, problem.host)
-    for load, k in zip(part.load, part.layers, strict=True):
+    node, names = routes.nodes(problem.host), np.unique(problem.host)
+    host = np.searchsorted(names, part.host)
+    room = np.bincount(host, part.slots, len(names)).astype(np.int64)
+    power = np.bincount(host, part.speed, len(names)).astype(np.float64)
+    from_host = source_shares(node, problem.host)
+    for k, load in zip(part.layers, part.load, strict=True):
         ids = routes.expert_ids[k].astype(np.int64)
         unit = load * part.speed.sum() / load.sum()
         by_source, pooled = source_loads(ids, node, unit, from_host)
         visits = Visits(ids, node, from_host, problem.experts, pooled)
         homes = choose_homes(visits, unit, room, power)
-        sent = (homes.host[:, None] == np.arange(hosts)).astype(np.float64)
-        cost, _ = visits.marginal(np.broadcast_to(sent, (hosts, *sent.shape)))
-        layer = Layer(by_source, part.slots, index, part.speed, cost, FARES[0])
-        plans.append(plan_layer(layer, visits, homes, homes.budget * MARGIN, min_balance))
+        sent = (homes.host[:, None] == np.arange(len(names))).astype(np.float64)
+        cost, _ = visits.marginal(np.broadcast_to(sent, (len(names), *sent.shape)))
+        one = replace(part, layers=np.array([k]), load=load[None])
+        yield _Work(one, Layer(by_source, part.slots, host, part.speed, cost, FARES[0]), visits, homes)
+
+
+def _plan_from(part: Part, problem: ExpertProblem, params: ExpertParams) -> list[SoftPlan]:
+    """Plan with regard to a previous placement: few moves where they are limited, else GPUs named as they were."""
+    old = previous_rows(part, problem)
+    if problem.max_moves is None and params.move_price <= 0:
+        return [
+            settle_like(w.part, plan_layer(w.layer, w.visits, w.homes, w.budget, problem.min_balance), row)
+            for w, row in zip(_works(part, problem), old, strict=True)
+        ]
+    start, every = complete(part, old), int(problem.layer_slots.sum())
+    most = every if problem.max_moves is None else problem.max_moves
+    most = most * len(part.layers) * int(part.slots.sum()) // every  # as many in proportion as in other parts
+    forced = moved_slots(old, start)
+    free = most - int(forced.sum())
+    if free < 0:
+        raise too_few_moves(most - free, most)
+    plans: list[SoftPlan] = []
+    for k, w in enumerate(_works(part, problem)):
+        share = free // (len(old) - k)  # what a layer leaves is for the others
+        allowed = int(forced[k]) + share
+        plan, moved = change_layer(w.layer, w.visits, old[k], start[k], w.budget, allowed, params.move_price)
+        plans.append(plan)
+        free -= moved - int(forced[k])
     return plans
+
+
+def _assemble(problem: ExpertProblem, plans: list[tuple[Part, list[SoftPlan]]]) -> ExpertPlacement:
+    expert = np.full((problem.layers, len(problem.slot_gpu)), EMPTY, np.int64)
+    share, bound = np.zeros((len(np.unique(problem.host)), *expert.shape)), np.zeros(problem.layers)
+    for part, found in plans:
+        bound[part.layers] = even_bound(part.load, int(part.slots.sum()), part.speed)
+        to_map(part, np.stack([plan.expert for plan in found]), problem.slot_gpu, expert)
+        for n, node in enumerate(share):
+            to_map(part, np.stack([plan.share[n] for plan in found]), problem.slot_gpu, node)
+    placement = ExpertPlacement(
+        gpus=problem.gpus,
+        physical_to_logical_map=expert,
+        experts=problem.experts,
+        slot_gpu=problem.slot_gpu,
+        dispatch=share,
+        lower_bound=bound,
+    )
+    return placement.with_max_load(problem.load, problem.speed)
 
 
 def remote_hosts(placement: ExpertPlacement, routes: Routes, host: IntArray) -> FloatArray:

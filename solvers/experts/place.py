@@ -12,7 +12,7 @@ from topoplan.solvers.experts.bound import even_bound
 from topoplan.solvers.experts.dispatch import balance_with_weights, spread_tokens
 from topoplan.solvers.experts.grouped import balance_groups
 from topoplan.solvers.experts.moves import change_little
-from topoplan.solvers.experts.network import plan_soft
+from topoplan.solvers.experts.network import place_soft
 from topoplan.solvers.experts.pairs import in_pairs, pairs_bound
 from topoplan.solvers.experts.part import Part, parts_of, to_map
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
@@ -41,10 +41,10 @@ def place(problem: ExpertProblem, params: ExpertParams = DEFAULT) -> ExpertPlace
     InfeasibleError
         Groups do not fit whole on hosts, or `max_moves` is too small for what has to move.
     """
+    if problem.routes is not None and not problem.groups:
+        return place_soft(problem, params)
     expert = np.full((problem.layers, len(problem.slot_gpu)), EMPTY, np.int64)
     tokens, bound = np.zeros(expert.shape), np.zeros(problem.layers)
-    if problem.routes is not None and not problem.groups:
-        return _place_soft(problem, expert)
     for part in parts_of(problem):
         rows, bound[part.layers] = _fresh(part, problem, params)
         if problem.previous is not None:
@@ -70,18 +70,6 @@ def assemble(
         lower_bound=bound,
     )
     return placement.with_max_load(problem.load, problem.speed)
-
-
-def _place_soft(problem: ExpertProblem, expert: IntArray) -> ExpertPlacement:
-    """Place and dispatch by a routing trace."""
-    share, bound = np.zeros((len(np.unique(problem.host)), *expert.shape)), np.zeros(problem.layers)
-    for part in parts_of(problem):
-        plans = plan_soft(part, problem, problem.min_balance)
-        bound[part.layers] = even_bound(part.load, int(part.slots.sum()), part.speed)
-        to_map(part, np.stack([plan.expert for plan in plans]), problem.slot_gpu, expert)
-        for n, node in enumerate(share):
-            to_map(part, np.stack([plan.share[n] for plan in plans]), problem.slot_gpu, node)
-    return assemble(problem, expert, bound, share)
 
 
 def _fresh(part: Part, problem: ExpertProblem, params: ExpertParams) -> tuple[IntArray, FloatArray]:

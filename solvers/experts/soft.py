@@ -25,6 +25,9 @@ class Copy:
     tokens: list[float]
 
 
+Snapshot = tuple[list[list[Copy]], list[set[int]], list[float]]
+
+
 @dataclass(eq=False)
 class Layer:
     """Working state of a layer, changed in place.
@@ -81,6 +84,27 @@ class Layer:
                 )
                 room[g] -= 1
                 self.place(e, int(gpus[g]), list(self._load[e]))
+
+    def resume(self, expert: IntArray) -> None:
+        """Start from the copies of a placement [gpus, places], used evenly."""
+        self.copies = [[] for _ in range(self.experts)]
+        self.held, self.total = [set() for _ in self._host], [0.0 for _ in self._host]
+        count = np.bincount(expert[expert >= 0], minlength=self.experts).tolist()
+        for gpu, place in zip(*(a.tolist() for a in np.nonzero(expert >= 0)), strict=True):
+            e = int(expert[gpu, place])
+            self.place(e, gpu, [tokens / count[e] for tokens in self._load[e]])
+
+    def snapshot(self) -> Snapshot:
+        """What `restore` needs to undo changes of copies and flows."""
+        return (
+            [[Copy(c.gpu, list(c.tokens)) for c in copies] for copies in self.copies],
+            [set(held) for held in self.held],
+            list(self.total),
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot, which must not be used again."""
+        self.copies, self.held, self.total = snapshot
 
     def place(self, e: int, gpu: int, tokens: list[float]) -> None:
         """Put a copy of an expert on a GPU, with tokens of each source."""

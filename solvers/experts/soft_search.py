@@ -68,6 +68,14 @@ def plan_layer(layer: Layer, visits: Visits, homes: Homes, budget: float, min_ba
     return _spend_rest(layer, visits, plan, budget)
 
 
+def plan_at_fares(layer: Layer, visits: Visits, homes: Homes) -> list[SoftPlan]:
+    """A plan for each fare, from balance at any traffic to traffic at any balance."""
+    layer.settle(homes.host)
+    layer.fill()
+    layer.sweep(3)
+    return [_improve(layer, visits, fare, RENEWALS // 2) for fare in sorted({*LOW_FARES, *FARES})]
+
+
 def _keep_balance(layer: Layer, visits: Visits, plan: SoftPlan, least: float) -> SoftPlan:
     """Raise the fare while the balance holds, or lower it until it does."""
     if plan.balance >= least:
@@ -122,18 +130,23 @@ def _level(layer: Layer, visits: Visits, fare: float, rounds: int) -> SoftPlan:
     for _ in range(rounds):
         swap_inside_hosts(layer)
         layer.sweep(5)
+    return measure(layer, visits)
+
+
+def measure(layer: Layer, visits: Visits) -> SoftPlan:
+    """The layer as it is now."""
     cost, remote = visits.marginal(layer.sent())
     layer.set_cost(cost)
-    return SoftPlan(*layer.rows(), remote, 1 / layer.largest(), fare)
+    return SoftPlan(*layer.rows(), remote, 1 / layer.largest(), layer.fare)
 
 
-def swap_inside_hosts(layer: Layer) -> None:
+def swap_inside_hosts(layer: Layer, most: int = SWAPS) -> None:
     """Swap copies between the busiest GPU and another of its host, with the tokens they get, while that helps."""
     size = [dict.fromkeys(held, 0.0) for held in layer.held]
     for e, copies in enumerate(layer.copies):
         for c in copies:
             size[c.gpu][e] = sum(c.tokens)
-    for _ in range(SWAPS):
+    for _ in range(most):
         time = np.array(layer.total) / layer.speed
         p = int(time.argmax())
         best = _best_swap(layer, size, p)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
-from topoplan.errors import InputError
+from topoplan.errors import InfeasibleError, InputError
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
-from topoplan.solvers.experts import ExpertProblem, Routes, place, remote_hosts
+from topoplan.solvers.experts import ExpertProblem, Routes, place, remote_hosts, trade_off
 from topoplan.solvers.experts.homes import choose_homes, spread
 from topoplan.solvers.experts.routes import Visits, source_loads, source_shares
 
@@ -185,3 +187,64 @@ def test_a_trace_of_another_model_is_refused() -> None:
         ExpertProblem(load=load, gpus=GPUS, slots=80, host=HOST, routes=here)
     with pytest.raises(InputError, match="the routing trace has 2 layers, the load 1"):
         ExpertProblem(load=np.ones((1, EXPERTS)), gpus=GPUS, slots=80, host=HOST, routes=here)
+
+
+def test_trade_off_runs_from_balance_to_traffic() -> None:
+    here = routes(3000, 11)
+    load = here.counts(EXPERTS)
+    points = trade_off(ExpertProblem(load=load, gpus=GPUS, slots=80, host=HOST, routes=here))
+    assert len(points) >= 3
+    for first, second in pairwise(points):
+        assert first.balance > second.balance
+        assert first.remote > second.remote
+    for point in points:
+        assert point.placement.balancedness(load).mean() == pytest.approx(point.balance, rel=1e-6)
+        assert remote_hosts(point.placement, here, HOST).mean() == pytest.approx(point.remote, rel=0.01)
+
+
+def drifted(tokens: int, layers: int) -> tuple[Routes, Routes]:
+    """Two traces of the same model whose tastes differ a little."""
+    first = routes(tokens, 21, layers)
+    ids, source = trace(tokens, 22, layers)
+    swap = np.arange(EXPERTS)
+    swap[:6] = swap[5::-1]  # the first experts trade places
+    return first, Routes(swap[ids], source)
+
+
+def moved(old: ExpertPlacement, new: ExpertPlacement) -> int:
+    return int((old.physical_to_logical_map != new.physical_to_logical_map).sum())
+
+
+@pytest.mark.parametrize("most", [0, 4, 12])
+def test_few_moves_with_a_trace(most: int) -> None:
+    before, after = drifted(3000, 2)
+    problem = ExpertProblem(load=before.counts(EXPERTS), gpus=GPUS, slots=80, host=HOST, routes=before)
+    old, now = place(problem), after.counts(EXPERTS)
+    new = place(replace(problem, load=now, routes=after, previous=old, max_moves=most))
+    assert moved(old, new) <= most
+    stale = old.balancedness(now).mean()
+    assert new.balancedness(now).mean() >= stale
+    if most == 12:
+        assert moved(old, new) > 0
+        assert new.balancedness(now).mean() > stale + 0.02
+
+
+def test_the_same_trace_again_moves_nothing() -> None:
+    here = routes(2000, 31, 2)
+    problem = ExpertProblem(load=here.counts(EXPERTS), gpus=GPUS, slots=80, host=HOST, routes=here)
+    old = place(problem)
+    again = place(replace(problem, previous=old))
+    assert moved(old, again) == 0
+    assert again.max_load == pytest.approx(old.max_load)
+
+
+def test_lost_experts_come_back_with_a_trace() -> None:
+    here = routes(2000, 41)
+    problem = ExpertProblem(load=here.counts(EXPERTS), gpus=GPUS, slots=80, host=HOST, routes=here)
+    old = place(problem)
+    gone = old.physical_to_logical_map[0][old.slot_gpu == 2]
+    lone = int((old.copies[0][gone] == 1).sum())
+    new = place(replace(problem, slots=80, dead=(2,), previous=old, max_moves=lone + 3))
+    assert new.copies.min() == 1
+    with pytest.raises(InfeasibleError, match=f"{lone} slots have to move"):
+        place(replace(problem, slots=80, dead=(2,), previous=old, max_moves=lone - 1))
