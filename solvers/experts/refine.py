@@ -33,11 +33,11 @@ def balance_by_swaps(packing: Packing, goal: FloatArray, rounds: int, patience: 
         active = active[open_ := (time.max(1) > limit[active]) & (idle[active] < patience)]
         if not active.size:
             return
-        order = np.argsort(time[open_], axis=1, kind="stable")
-        heavy, light = order[:, : gpus - half - 1 : -1], order[:, :half]
+        time, at = time[open_], np.arange(len(active))[:, None]
+        order = np.argsort(time, axis=1, kind="stable")
         turn = (np.arange(half) + idle[active][:, None]) % half
-        light = np.take_along_axis(light, turn, 1)
-        t, u = np.take_along_axis(time[open_], heavy, 1), np.take_along_axis(time[open_], light, 1)
+        heavy, light = order[:, : gpus - half - 1 : -1], order[at, turn]
+        t, u = time[at, heavy], time[at, light]
         r, k = np.nonzero(t > (u if step < WARM_UP else np.maximum(u, limit[active][:, None])))
         row, p, q = active[r], heavy[r, k], light[r, k]
         gap = t[r, k] - u[r, k]
