@@ -53,8 +53,15 @@ def place(problem: ExpertProblem, params: ExpertParams = DEFAULT) -> ExpertPlace
             rows, shares = _weigh(part, rows, bound[part.layers], problem, params)
             to_map(part, shares, problem.slot_gpu, tokens)
         to_map(part, rows, problem.slot_gpu, expert)
-    dispatch = token_weights(expert, tokens, problem) if problem.weighted else None
-    return assemble(problem, expert, bound, dispatch)
+    even = assemble(problem, expert, bound, None)
+    if not problem.weighted:
+        return even
+    dispatch = token_weights(expert, tokens, problem)
+    mine = assemble(problem, expert, bound, dispatch)
+    assert mine.max_load is not None and even.max_load is not None
+    # weights are fitted step by step: where an expert fills most slots they can end above even use
+    worse = mine.max_load > even.max_load
+    return assemble(problem, expert, bound, np.where(worse[:, None], expert >= 0, dispatch)) if worse.any() else mine
 
 
 def assemble(
