@@ -58,7 +58,8 @@ def place(problem: ExpertProblem, params: ExpertParams = DEFAULT) -> ExpertPlace
         return even
     dispatch = token_weights(expert, tokens, problem)
     mine = assemble(problem, expert, bound, dispatch)
-    assert mine.max_load is not None and even.max_load is not None
+    assert mine.max_load is not None
+    assert even.max_load is not None
     # weights are fitted step by step: where an expert fills most slots they can end above even use
     worse = mine.max_load > even.max_load
     return assemble(problem, expert, bound, np.where(worse[:, None], expert >= 0, dispatch)) if worse.any() else mine
