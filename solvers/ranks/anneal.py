@@ -12,9 +12,9 @@ from topoplan.solvers.ranks.cliques import cliques
 from topoplan.solvers.ranks.problem import Progress, Watch
 from topoplan.solvers.ranks.steer import Steering
 
-START, END = 5e-6, 1e-7  # temperature as a share of the objective's starting value; assumed, tuned on v2k and m8k
+START, END = 3e-5, 1e-7  # temperature as a share of the objective's starting value; assumed, tuned on d1k and m8k
 NEAR = 0.8  # share of proposals that bring a block beside one it talks to
-CLIQUES = 0.05  # share of proposals that swap whole cliques, where there are any
+CLIQUES = 0.3  # share of proposals that swap whole cliques, where there are any
 REPORT_EVERY = 500
 REFINE = "refine"  # phase whose progress tells the objective as a share of that at its start
 USUAL = 16  # neighbours of the two blocks of a swap that one proposal pays for
