@@ -6,13 +6,19 @@ from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest
 from topoplan.topologies.readers import ibnetdiscover, slurm_conf
-from topoplan.topologies.readers.base import Reader, ReadOptions, decode
+from topoplan.topologies.readers.base import HOST, NETWORK, Reader, ReadOptions, decode
 
 __all__ = ["READERS", "ReadOptions", "Reader", "decode", "detect", "read"]
 
 # All formats, in the order in which `detect` asks them.
 READERS: tuple[Reader, ...] = (
-    Reader("ibnetdiscover", ibnetdiscover.sniff, ibnetdiscover.read, "InfiniBand subnet as ibnetdiscover prints it"),
+    Reader(
+        "ibnetdiscover",
+        ibnetdiscover.sniff,
+        ibnetdiscover.read,
+        "InfiniBand subnet as ibnetdiscover prints it",
+        frozenset({HOST, NETWORK}),
+    ),
     Reader("slurm", slurm_conf.sniff, slurm_conf.read, "Slurm's topology.conf, plugin topology/tree"),
 )
 

@@ -14,6 +14,7 @@ MAX_CHARS = 256 * 2**20  # assumed: ten times the text of a fabric of 100,000 en
 MAX_HOSTS = 200_000  # assumed: above any cluster; bounds what a hostile host list costs
 MAX_TIERS = 16  # assumed: no network has more levels; bounds the tables of ancestors
 SNIFF_CHARS = 2**16  # comments before the first record are shorter than this in every file seen
+HOST, NETWORK, ISLANDS = "host", "network", "islands"  # what a format can tell; see `Reader`
 _NAME_LENGTH = 64  # switch names longer than this are cut; Slurm allows 64
 
 
@@ -47,12 +48,17 @@ class Reader:
         (text, path for messages, options) -> Fabric; raises InputError and nothing else.
     description
         One line for people.
+    tells
+        Parts of a Fabric that the format really knows: `HOST` (what is inside a host: GPUs, NICs, NVLink), `NETWORK`
+        (groups, tiers, uplinks), `ISLANDS` (NVLink domains wider than a host). The rest of what `read` returns is
+        assumed, so where files are merged, the ones that tell a part decide it.
     """
 
     name: str
     sniff: Callable[[str], bool]
     read: Callable[[str, str, ReadOptions], Fabric]
     description: str
+    tells: frozenset[str] = frozenset({NETWORK})
 
 
 def decode(data: bytes, path: str) -> str:
