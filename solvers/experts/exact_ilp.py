@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from importlib.resources import files
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from topoplan.errors import InputError, SolverMissingError
+from topoplan.solvers import ilp
 from topoplan.solvers.experts.exact import ExactAnswer, ExactTask, Solver
-
-GAP = 1e-9  # relative gap at which a solver may stop
-TOLERANCE = 1e-6  # taken off a solver's bound: the tolerance in which HiGHS and CBC keep constraints
-
-
-def _pulp() -> ModuleType:
-    try:
-        import pulp  # noqa: PLC0415 - only for those who ask for it
-    except ImportError as error:
-        raise SolverMissingError(
-            "exact placement by an ILP needs PuLP, which is not installed", hint="pip install pulp highspy"
-        ) from error
-    module: ModuleType = pulp
-    return module
 
 
 def solver_of(name: str) -> Solver:
@@ -39,45 +21,22 @@ def solver_of(name: str) -> Solver:
     SolverMissingError
         PuLP or the solver is not installed.
     """
-    known = {n.lower(): n for n in _pulp().listSolvers()}
-    if name.lower() not in known:
-        raise InputError(f"no exact solver {name!r}", hint=f"CP-SAT, or of PuLP's: {', '.join(sorted(known.values()))}")
-    if _run(known[name.lower()], None, 1.0) is None:
-        raise SolverMissingError(f"ILP solver {name} is not installed", hint="pip install highspy")
+    known = ilp.find_solver((name,), "CP-SAT, or what ")
 
     def solve(task: ExactTask, seconds: float) -> ExactAnswer:
-        return _solve(task, known[name.lower()], seconds)
+        return _solve(task, known, seconds)
 
     return solve
 
 
-def _run(solver: str, problem: dict[str, Any] | None, seconds: float) -> dict[str, Any] | None:
-    """Answer of a solver in a process of its own (HiGHS and OR-Tools clash in one); None where it is missing."""
-    request = {"solver": solver, "seconds": seconds, "gap": GAP, "problem": problem}
-    done = subprocess.run(  # noqa: S603 - our own file, no shell
-        [sys.executable, "-P", str(files("topoplan.solvers.ranks") / "ilp_child.py")],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == SolverMissingError.exit_code:
-        return None
-    if done.returncode or (problem is not None and not done.stdout):
-        raise SolverMissingError(f"ILP solver {solver} failed: {done.stderr.strip().splitlines()[-1:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1]) if problem is not None else {}
-    return answer
-
-
 def _solve(task: ExactTask, solver: str, seconds: float) -> ExactAnswer:
-    pulp, model = _pulp(), _Model(_pulp(), task)
-    answer = _run(solver, model.as_dict(), seconds)
-    if answer is None or answer["status"] not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+    model = _Model(ilp.load_pulp(), task)
+    answer = ilp.run(solver, model.problem, seconds)
+    if answer is None or not ilp.found(answer):
         return ExactAnswer(None, 0.0)
     held = np.array([[answer["values"][x.name] > 0.5 for x in row] for row in model.held])
-    proven = answer["status"] == pulp.LpSolutionOptimal  # PuLP tells no bound of a search cut short
     top = float(answer["values"][model.top.name]) * model.unit
-    return ExactAnswer(held, top * (1 - TOLERANCE) if proven else 0.0)
+    return ExactAnswer(held, top * (1 - ilp.TOLERANCE) if ilp.proven(answer) else 0.0)
 
 
 class _Model:
@@ -100,9 +59,7 @@ class _Model:
         self._keep_groups()
 
     def _variable(self, name: str, high: float | None, kind: str) -> Any:
-        if hasattr(self.problem, "add_variable"):  # from PuLP 3.3 on
-            return self.problem.add_variable(name, 0, high, kind)
-        return self.pulp.LpVariable(name, 0, high, kind)
+        return ilp.variable(self.problem, name, high, kind)
 
     def _binary(self, name: str) -> Any:
         return self._variable(name, 1, self.pulp.LpBinary)
@@ -137,9 +94,3 @@ class _Model:
         for e, row in enumerate(self.held if self.task.groups else []):
             for g, x in enumerate(row):
                 self.problem += x <= on[self.task.group(e)][int(self.task.host[g])]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The problem as plain data."""
-        make = getattr(self.problem, "toDict", None) or self.problem.to_dict  # renamed in PuLP 3.3
-        result: dict[str, Any] = make()
-        return result

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from topoplan.errors import InputError, SolverMissingError
 from topoplan.model.fabric import IntArray
+from topoplan.solvers import ilp
 from topoplan.solvers.ranks.exact import ExactResult, ExactTask, Level
 from topoplan.solvers.ranks.exact_symmetry import orbit, twin_blocks, twin_cells
 
 SOLVERS = ("HiGHS", "PULP_CBC_CMD", "COIN_CMD", "GUROBI", "GUROBI_CMD", "CPLEX_PY", "CPLEX_CMD")  # tried in this order
 SPAN = 1e6  # largest coefficient: solvers in floating point keep about 1e-9 of it
-GAP = 1e-9  # relative gap at which a solver may stop
-TOLERANCE = 1e-6  # taken off a solver's bound: the tolerance in which HiGHS and CBC keep constraints
-
-
-def _pulp() -> ModuleType:
-    try:
-        import pulp  # noqa: PLC0415 - only for those who ask for it
-    except ImportError as error:
-        raise SolverMissingError(
-            "the ILP needs PuLP, which is not installed", hint="pip install pulp highspy"
-        ) from error
-    module: ModuleType = pulp
-    return module
 
 
 def choose_solver(name: str | None = None) -> str:
@@ -44,33 +27,7 @@ def choose_solver(name: str | None = None) -> str:
     SolverMissingError
         It is not installed.
     """
-    known = {n.lower(): n for n in _pulp().listSolvers()}
-    if name is not None and name.lower() not in known:
-        raise InputError(f"no ILP solver {name!r}", hint=f"PuLP knows {', '.join(sorted(known.values()))}")
-    wanted = [known[name.lower()]] if name is not None else [n for n in SOLVERS if n.lower() in known]
-    for candidate in wanted:
-        if _child(candidate, None, 1.0) is not None:
-            return candidate
-    raise SolverMissingError(f"ILP solver {name or 'HiGHS or CBC'} is not installed", hint="pip install highspy")
-
-
-def _child(solver: str, problem: dict[str, Any] | None, seconds: float) -> dict[str, Any] | None:
-    """Answer of a solver in a process of its own, {} for no problem; None where the solver is missing."""
-    request = {"solver": solver, "seconds": seconds, "gap": GAP, "problem": problem}
-    done = subprocess.run(  # noqa: S603 - our own file, no shell
-        # -P: modules beside the file do not hide those of Python
-        [sys.executable, "-P", str(Path(__file__).with_name("ilp_child.py"))],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == SolverMissingError.exit_code:
-        return None
-    if done.returncode or (problem is not None and not done.stdout):
-        raise SolverMissingError(f"ILP solver {solver} failed: {done.stderr.strip().splitlines()[-1:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1]) if problem is not None else {}
-    return answer
+    return ilp.find_solver(SOLVERS if name is None else (name,))
 
 
 def solve_ilp(
@@ -88,21 +45,20 @@ def solve_ilp(
     InputError, SolverMissingError
         As `choose_solver`.
     """
-    pulp, name = _pulp(), choose_solver(solver)
+    pulp, name = ilp.load_pulp(), choose_solver(solver)
     start = task.cost(task.start)
     if not task.levels or not len(task.ends):
         return ExactResult(task.start, start, start, name)
     model = _Model(pulp, task, neck or {})
-    answer = _child(name, model.as_dict(), seconds)
-    if answer is None or answer["status"] not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+    answer = ilp.run(name, model.problem, seconds)
+    if answer is None or not ilp.found(answer):
         return ExactResult(task.start, start, 0.0, name)
     cell = model.cells(answer["values"])
     cost = task.cost(cell)
-    # PuLP tells no bound of a search cut short
-    lower = cost * (1 - TOLERANCE) if answer["status"] == pulp.LpSolutionOptimal else 0.0
+    lower = cost * (1 - ilp.TOLERANCE) if ilp.proven(answer) else 0.0
     if cost < start:
-        return ExactResult(cell, cost, lower, name, TOLERANCE)
-    return ExactResult(task.start, start, lower, name, TOLERANCE)
+        return ExactResult(cell, cost, lower, name, ilp.TOLERANCE)
+    return ExactResult(task.start, start, lower, name, ilp.TOLERANCE)
 
 
 class _Model:
@@ -125,15 +81,7 @@ class _Model:
         self._break_symmetry()
 
     def _variable(self, name: str, kind: str) -> Any:
-        if hasattr(self.problem, "add_variable"):  # from PuLP 3.3 on
-            return self.problem.add_variable(name, 0, 1, kind)
-        return self.pulp.LpVariable(name, 0, 1, kind)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The problem as plain data."""
-        make = getattr(self.problem, "toDict", None) or self.problem.to_dict  # renamed in PuLP 3.3
-        result: dict[str, Any] = make()
-        return result
+        return ilp.variable(self.problem, name, 1, kind)
 
     def _level(self, index: int, level: Level) -> Any:
         pulp, task = self.pulp, self.task

@@ -14,8 +14,8 @@ import pytest
 from topoplan.errors import InputError, SolverMissingError
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray
+from topoplan.solvers import ilp
 from topoplan.solvers.experts import ExpertProblem, place
-from topoplan.solvers.experts import exact_ilp as ilp_module
 from topoplan.solvers.experts.exact import place_exact
 
 Loads = Callable[..., FloatArray]
@@ -107,7 +107,7 @@ def test_what_the_models_leave_out_is_refused(loads: Loads) -> None:
     problem = ExpertProblem(load=load_of(4, 0), gpus=2, slots=4)
     with pytest.raises(InputError, match="previous"):
         place_exact(replace(problem, previous=place(problem), max_moves=1))
-    with pytest.raises(InputError, match="no exact solver 'magic'"):
+    with pytest.raises(InputError, match="no ILP solver 'magic'"):
         place_exact(ExpertProblem(load=load_of(4, 0), gpus=2, slots=4), "magic")
 
 
@@ -126,6 +126,6 @@ def test_a_missing_solver_is_named(monkeypatch: pytest.MonkeyPatch, solver: str,
 
 
 def test_a_solver_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ilp_module, "_run", lambda *_: None)
+    monkeypatch.setattr(ilp, "run", lambda *_: None)
     with pytest.raises(SolverMissingError, match="ILP solver HiGHS is not installed"):
         place_exact(ExpertProblem(load=load_of(4, 0), gpus=2, slots=4), "HiGHS")
