@@ -1,0 +1,29 @@
+"""Writers of foreign topology formats: Fabric in, text out."""
+
+from __future__ import annotations
+
+from topoplan.errors import InputError
+from topoplan.model.fabric import Fabric
+from topoplan.names import closest
+from topoplan.topologies.writers.base import Writer
+
+__all__ = ["WRITERS", "Writer", "write"]
+
+# All formats, one line each.
+WRITERS: tuple[Writer, ...] = ()
+
+
+def write(fabric: Fabric, format: str) -> str:  # noqa: A002 - the option's name
+    """Text of `fabric` in the format of that name.
+
+    Raises
+    ------
+    InputError
+        An unknown format, or a fabric that the format has no way to describe.
+    """
+    for writer in WRITERS:
+        if writer.name == format:
+            return writer.write(fabric)
+    names = [writer.name for writer in WRITERS]
+    hint = closest(format, names) or f"formats: {', '.join(names)}"
+    raise InputError(f"no writer of format {format[:80]!r}", hint=hint)
