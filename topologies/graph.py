@@ -27,7 +27,7 @@ def to_networkx(fabric: Fabric) -> Graph:
     Raises
     ------
     InputError
-        Two hosts, groups, host types or linked switches that share a name, as nodes could not be told apart.
+        A group or linked switch that is called like a host, as nodes could not be told apart.
     """
     import networkx as nx  # noqa: PLC0415 - slow to import, and few commands need a graph
 
@@ -55,13 +55,10 @@ def to_networkx(fabric: Fabric) -> Graph:
 
 
 def _check_names(fabric: Fabric) -> None:
-    groups = [group.name for group in fabric.groups]
-    if len(set(groups)) < len(groups) or set(groups) & fabric.host_index.keys():
-        raise InputError("two groups, or a group and a host, share a name: a graph cannot hold both")
+    if any(group.name in fabric.host_index for group in fabric.groups):
+        raise InputError("a group and a host share a name: a graph cannot hold both")
     if any(name in fabric.host_index for link in fabric.links for name in (link.a, link.b)):
         raise InputError("a link leads to a switch called like a host: a graph cannot hold both")
-    if len({kind.name for kind in fabric.host_types}) < len(fabric.host_types):
-        raise InputError("two host types share a name: a graph cannot hold both")
 
 
 def _add_groups(graph: Graph, fabric: Fabric) -> None:
@@ -75,6 +72,7 @@ def _add_groups(graph: Graph, fabric: Fabric) -> None:
             rails=group.rails,
             uplinks=list(group.uplinks),
             link_bandwidth_bytes_per_s=group.link_bandwidth_bytes_per_s,
+            switches=list(group.switches),
         )
     for group in fabric.groups:
         if group.parent >= 0:
@@ -199,7 +197,9 @@ def _group(graph: Graph, name: str, index: Mapping[str, int]) -> Group:
         raise InputError(f"group {name} has {len(above)} groups above it", hint="a fabric is a tree of groups")
     parent = index[above[0]] if above else -1
     speed = data["link_bandwidth_bytes_per_s"]
-    return Group(name, data["level"], parent, data["rails"], tuple(data["uplinks"]), speed)
+    return Group(
+        name, data["level"], parent, data["rails"], tuple(data["uplinks"]), speed, tuple(data.get("switches", ()))
+    )
 
 
 def _host(graph: Graph, name: str, types: Mapping[str, int], groups: Mapping[str, int]) -> Host:

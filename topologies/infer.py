@@ -21,10 +21,11 @@ def to_fabric(
     name: str,
     routing: str,
     host_type: HostType | None = None,
+    told: str = "as the user said",
     assumed: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> Fabric:
-    """Infer the Fabric of `cabling`, which has at least one port.
+    """Infer the Fabric of `cabling`, which has at least one port; `told` says where `host_type` comes from.
 
     Hosts stand in the order of the leaf groups, naturally sorted inside them. Each leaf group is the set of switches
     that the same hosts reach; groups above it are connected parts of the network without the levels above them.
@@ -45,9 +46,11 @@ def to_fabric(
         host_types=tuple(types),
         hosts=tuple(_host(plan, type_of[plan.signature], group_index) for plan in plans),
         tiers=tier_list,
-        groups=tuple(_group(levels.nodes[k], names[k], index, usual) for k in order),
-        links=_links(cabling),
-        assumed=(*assumed, *_assumed(plans, host_type)),
+        groups=tuple(
+            _group(levels.nodes[k], names[k], index, usual, _switches(cabling, leaves, levels.nodes[k])) for k in order
+        ),
+        links=_links(cabling, leaves),
+        assumed=(*assumed, *_assumed(plans, host_type, told)),
         warnings=(*warnings, *_warnings(cabling, leaves, levels, plans)),
     )
 
@@ -67,9 +70,20 @@ def _usual(cabling: Cabling) -> float:
     return max(speeds, key=lambda s: (speeds[s], s), default=0.0)
 
 
-def _group(node: Node, name: str, index: dict[int, int], usual: float) -> Group:
+def _switches(cabling: Cabling, leaves: Leaves, node: Node) -> tuple[str, ...]:
+    """Names of the leaf switches of a leaf group, rail by rail, "" where a rail has none."""
+    if node.leaf < 0:
+        return ()
+    rail_of = leaves.groups[node.leaf].rail_of
+    if node.rails == 1:
+        return tuple(sorted((cabling.switches[s] for s in rail_of), key=natural_key))
+    names = {rail: cabling.switches[s] for s, rail in rail_of.items()}  # a rail of a group is one switch
+    return tuple(names.get(rail, "") for rail in range(node.rails))
+
+
+def _group(node: Node, name: str, index: dict[int, int], usual: float, switches: tuple[str, ...]) -> Group:
     if node.parent < 0:
-        return Group(name, node.tier, rails=node.rails)
+        return Group(name, node.tier, rails=node.rails, switches=switches)
     speeds: Counter[float] = Counter()
     for (_, bandwidth), count in node.uplinks.items():
         speeds[bandwidth] += count
@@ -77,19 +91,21 @@ def _group(node: Node, name: str, index: dict[int, int], usual: float) -> Group:
     counts = [0.0] * node.rails
     for (rail, bandwidth), count in node.uplinks.items():
         counts[rail] += count * bandwidth / speed  # slower cables count as parts of a usual one
-    return Group(name, node.tier, index[node.parent], node.rails, tuple(counts), speed)
+    return Group(name, node.tier, index[node.parent], node.rails, tuple(counts), speed, switches)
 
 
-def _links(cabling: Cabling) -> tuple[Link, ...]:
+def _links(cabling: Cabling, leaves: Leaves) -> tuple[Link, ...]:
     names = cabling.switches
+    plane_of = {s: group.plane for group in leaves.groups if group.plane for s in group.switches}
     by_name = sorted(range(len(names)), key=lambda s: natural_key(names[s]))
     rank = {s: n for n, s in enumerate(by_name)}
     found = [
-        (min(rank[a], rank[b]), max(rank[a], rank[b]), bandwidth, count)
+        (min(rank[a], rank[b]), max(rank[a], rank[b]), bandwidth, count, max(plane_of.get(a, 0), plane_of.get(b, 0)))
         for (a, b, bandwidth), count in cabling.trunks.items()
     ]
     return tuple(
-        Link(names[by_name[a]], names[by_name[b]], count, bandwidth) for a, b, bandwidth, count in sorted(found)
+        Link(names[by_name[a]], names[by_name[b]], count, bandwidth, plane)
+        for a, b, bandwidth, count, plane in sorted(found)
     )
 
 
@@ -142,7 +158,7 @@ def _common_name(switches: Sequence[str]) -> str:
     return "-".join(column[0] for column in zip(*pieces, strict=True) if len(set(column)) == 1 and column[0])
 
 
-def _assumed(plans: Sequence[HostPlan], host_type: HostType | None) -> list[str]:
+def _assumed(plans: Sequence[HostPlan], host_type: HostType | None, told: str) -> list[str]:
     bare: defaultdict[object, set[bool]] = defaultdict(set)
     for plan in plans:
         bare[plan.signature].add(all(not seat.port.device for seat in plan.seats))
@@ -150,8 +166,7 @@ def _assumed(plans: Sequence[HostPlan], host_type: HostType | None) -> list[str]
         len(kinds) > 1 for kinds in bare.values()
     )
     if host_type:
-        told = f"GPUs and scale-up bandwidth of all hosts: {host_type.name}, as the user said; their NICs as cabled"
-        return [*found, told]
+        return [*found, f"GPUs and scale-up bandwidth of all hosts: {host_type.name}, {told}; their NICs as cabled"]
     return [
         *found,
         "GPUs of a host: one for each of its adapters, in the adapters' order (give the host type if not so)",
@@ -163,13 +178,13 @@ def _warnings(cabling: Cabling, leaves: Leaves, levels: Levels, plans: Sequence[
     found = []
     empty = len(leaves.level_zero) - sum(len(group.switches) for group in leaves.groups if not group.above)
     if empty:
-        found.append(f"{empty} leaf switches reach nameless adapters alone and are in no group")
+        found.append(f"{empty} leaf switches reach left-out adapters alone and are in no group")
     sizes = Counter(len(plan.seats) for plan in plans)
     usual = max(sizes, key=lambda n: (sizes[n], n))
     fewer = sum(count for n, count in sizes.items() if n < usual)
     if fewer:
         found.append(f"{fewer} of {len(plans)} hosts show fewer than the {usual} NICs that most have")
-    stray = sum(bool(seat.group != plan.home) for plan in plans for seat in plan.seats)
+    stray = sum(seat.group != plan.home and not seat.planes for plan in plans for seat in plan.seats)
     if stray:
         found.append(f"{stray} NICs reach another leaf group than their host's other NICs")
     inside = sum(len(group.hosts) for group in leaves.groups if group.above)
@@ -177,7 +192,7 @@ def _warnings(cabling: Cabling, leaves: Leaves, levels: Levels, plans: Sequence[
         found.append(f"{inside} hosts hang from switches above the leaves; each such switch counts as a leaf group too")
     if levels.direct:
         found.append("leaf switches are cabled to each other; that is priced as a tree with one switch above them")
-    roots = sum(node.parent < 0 for node in levels.nodes)
+    roots = sum(node.parent < 0 and 0 in node.planes(levels.nodes, leaves.groups) for node in levels.nodes)
     if roots > 1:
         found.append(f"the network falls into {roots} parts that no cable joins")
     return found

@@ -55,7 +55,8 @@ def groups(draw: st.DrawFn, tiers: int) -> tuple[Group, ...]:
         if parent >= 0:
             each = st.floats(0, 1e4) | st.integers(0, 512).map(float)
             counts = draw(st.tuples(*[each] * rails)) if draw(st.booleans()) else (draw(each),) * rails
-        found.append(Group(name, tier, parent, rails, counts, draw(RATE) if parent >= 0 else 0.0))
+        switches = draw(st.just(()) | st.tuples(*[LABEL | st.just("")] * rails))
+        found.append(Group(name, tier, parent, rails, counts, draw(RATE) if parent >= 0 else 0.0, switches))
     return tuple(found)
 
 

@@ -128,6 +128,10 @@ class GroupShape(Shape):
     rail_links: list[Annotated[float, Field(ge=0, le=MAX_COUNT)]] | None = Field(
         None, description="links of each rail where they differ; uplink then gives the bandwidth of one"
     )
+    switches: list[Annotated[str, Field(max_length=253)]] = Field(
+        default_factory=list,
+        description="its real switches as links name them, rail by rail, as many for each; '' for one that is absent",
+    )
 
 
 class AttachShape(Shape):

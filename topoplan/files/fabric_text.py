@@ -107,6 +107,8 @@ def _group(fabric: Fabric, group: Group) -> Entry:
         else:
             entry["uplink"] = link
             entry["rail_links"] = list(group.uplinks)
+    if group.switches:
+        entry["switches"] = list(group.switches)
     return entry
 
 

@@ -187,12 +187,19 @@ class _Reader:
                 )
         uplinks = Uplinks(self.marked, self.file.groups, parents, hosts, types)
         groups = tuple(
-            Group(item.name, tier_of[k], parents[k], item.rails, *uplinks.of(k))
+            Group(item.name, tier_of[k], parents[k], item.rails, *uplinks.of(k), self._switches(k))
             for k, item in enumerate(self.file.groups)
         )
         self.assumed += uplinks.assumed()
         self.warnings += uplinks.warnings()
         return groups
+
+    def _switches(self, k: int) -> tuple[str, ...]:
+        item = self.file.groups[k]
+        if len(item.switches) % item.rails:
+            message = f"{len(item.switches)} switches do not make {item.rails} rails"
+            raise self._error(message, ("groups", k, "switches"), hint="list as many for each rail, rail 0 first")
+        return tuple(item.switches)
 
     # ---- hosts -------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from topoplan.errors import InputError
+from topoplan.model.host_type import HostType, Nic
 from topoplan.names import check_name
 
 IntArray = npt.NDArray[np.int64]
@@ -22,74 +23,11 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 ROUTINGS = ("adaptive", "ecmp", "static")
+__all__ = [
+    "FIRST_DISTANCE", "ROUTINGS", "Attachment", "BoolArray", "Fabric", "FloatArray", "Group", "Host", "HostType",
+    "IntArray", "Island", "Link", "Nic", "Tier",
+]  # fmt: skip
 FIRST_DISTANCE = 10.0  # contract of hop_bytes: 10 inside a group of the first tier, doubling with each tier above
-
-
-@dataclass(frozen=True, slots=True)
-class Nic:
-    """A network interface of a host type.
-
-    Parameters
-    ----------
-    rail
-        Rail it belongs to: NICs of equal rail meet in one switch of a leaf group.
-    bandwidth_bytes_per_s
-        Each direction.
-    gpu
-        Index of the GPU it is closest to.
-    name
-        Device name such as mlx5_0; "" when unknown.
-    """
-
-    rail: int
-    bandwidth_bytes_per_s: float
-    gpu: int
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HostType:
-    """A kind of host.
-
-    Parameters
-    ----------
-    gpus
-        GPUs in the host, at least 1.
-    nics
-        Its back-end NICs; may be empty.
-    scale_up_gpus
-        GPUs in one NVLink domain inside the host: `gpus` for HGX, 2 for pairs, 1 without NVLink.
-    scale_up_bandwidth_bytes_per_s
-        Of one GPU, each direction.
-    speed
-        Compute speed relative to the other types.
-    """
-
-    name: str
-    gpus: int
-    nics: tuple[Nic, ...]
-    scale_up_gpus: int
-    scale_up_bandwidth_bytes_per_s: float
-    gpu_memory_bytes: float | None = None
-    flops_per_s: float | None = None
-    speed: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.gpus < 1:
-            raise InputError(f"host type {self.name}: at least one GPU is needed")
-        if not 1 <= self.scale_up_gpus <= self.gpus:
-            raise InputError(f"host type {self.name}: a scale-up domain holds 1 to {self.gpus} GPUs")
-        if any(not 0 <= nic.gpu < self.gpus for nic in self.nics):
-            raise InputError(f"host type {self.name}: a NIC names a GPU that the host does not have")
-
-    @property
-    def nic_of_gpu(self) -> tuple[int, ...]:
-        """Index of the NIC that each GPU uses: its own, else that of the nearest GPU index; -1 without NICs."""
-        if not self.nics:
-            return (-1,) * self.gpus
-        return tuple(
-            min(range(len(self.nics)), key=lambda i: (abs(self.nics[i].gpu - gpu), i)) for gpu in range(self.gpus)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +55,9 @@ class Group:
         Links that leave the group on each rail, `rails` entries; empty at the top.
     link_bandwidth_bytes_per_s
         Of one uplink, each direction.
+    switches
+        Names of its real switches as `Fabric.links` has them, rail by rail, as many for each, "" for one
+        that is absent; empty when unknown.
     """
 
     name: str
@@ -125,6 +66,7 @@ class Group:
     rails: int = 1
     uplinks: tuple[float, ...] = ()
     link_bandwidth_bytes_per_s: float = 0.0
+    switches: tuple[str, ...] = ()
 
     @property
     def uplink_bandwidth_bytes_per_s(self) -> float:
@@ -219,6 +161,8 @@ class Fabric:
             raise InputError(f"routing {self.routing!r} is not one of {', '.join(ROUTINGS)}")
         if not self.hosts:
             raise InputError("the fabric has no hosts")
+        _check_unique("group", [group.name for group in self.groups])
+        _check_unique("host type", [kind.name for kind in self.host_types])
         _check_groups(self.tiers, self.groups)
         _check_hosts(self)
 
@@ -307,7 +251,7 @@ class Fabric:
     @cached_property
     def gpu_island(self) -> IntArray:
         """[gpus] int64 NVLink domain of each GPU: a number per domain, in physical order."""
-        domain = self._per_gpu([[gpu // kind.scale_up_gpus for gpu in range(kind.gpus)] for kind in self.host_types])
+        domain = self._per_gpu([list(kind.domain_of_gpu) for kind in self.host_types])
         width = int(domain.max()) + 1
         key = self.gpu_host * width + domain
         if self.islands:
@@ -426,6 +370,14 @@ class Fabric:
         return 2 * self.tiers[-1].distance if self.tiers else FIRST_DISTANCE
 
 
+def _check_unique(what: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{what} {name} is listed twice", hint=f"every {what} needs a name of its own")
+        seen.add(name)
+
+
 def _check_groups(tiers: tuple[Tier, ...], groups: tuple[Group, ...]) -> None:
     for k, group in enumerate(groups):
         if not 0 <= group.tier < len(tiers):
@@ -441,6 +393,8 @@ def _check_groups(tiers: tuple[Tier, ...], groups: tuple[Group, ...]) -> None:
             raise InputError(f"group {group.name}: {len(group.uplinks)} uplink counts for {group.rails} rails")
         if any(count < 0 or not np.isfinite(count) for count in group.uplinks):
             raise InputError(f"group {group.name}: an uplink count is below zero")
+        if len(group.switches) % group.rails:
+            raise InputError(f"group {group.name}: {len(group.switches)} switches do not make {group.rails} rails")
 
 
 def _check_hosts(fabric: Fabric) -> None:
