@@ -167,10 +167,10 @@ def domain_size(fabric: Fabric, allowed: BoolArray | None = None) -> int:
 
 
 def stages_of(job: Job) -> Stages | None:
-    """Layers of each virtual pipeline stage, balanced by cost; None for jobs that bring their own traffic."""
+    """Layers of each virtual pipeline stage, ranks balanced by cost; None for jobs that bring their own traffic."""
     if job.traffic is not None or job.model is None or job.parallel is None or job.batch is None:
         return None
-    return split_layers(layer_costs(job.model, job.batch.sequence), job.parallel.pp * job.parallel.vpp)
+    return split_layers(layer_costs(job.model, job.batch.sequence), job.parallel.pp, job.parallel.vpp)
 
 
 def _has_experts(job: Job) -> bool:
