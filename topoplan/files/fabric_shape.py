@@ -65,6 +65,9 @@ class ScaleUp(Shape):
     """NVLink or the like inside a host: GPUs of one domain, and the bandwidth of one GPU in each direction."""
 
     domain: Domain
+    domains: list[list[Small]] = Field(
+        default_factory=list, description="GPUs of each domain, where domains are not runs of as many GPUs"
+    )
     bandwidth: Bandwidth | None = None
 
 
@@ -81,7 +84,18 @@ class NicItem(Shape):
     name: Label | None = None
     rail: Small | None = None
     gpu: Small | None = None
+    also: list[Small] = Field(default_factory=list, description="further GPUs that use it, having no nearer one")
+    plane: Small = 0
     bandwidth: Bandwidth
+
+
+class OtherNic(Shape):
+    """A NIC of another network than the one that GPUs talk over."""
+
+    name: Label | None = None
+    network: Label = Field("front-end", description="front-end, storage, management ...")
+    gpu: Small = 0
+    bandwidth: Bandwidth | None = None
 
 
 class HostTypeShape(Shape):
@@ -97,6 +111,15 @@ class HostTypeShape(Shape):
         ]
         | None
     ) = None
+    other_nics: list[OtherNic] = Field(
+        default_factory=list, max_length=MAX_PER_HOST, description="of front-end, storage and management networks"
+    )
+    switches: list[list[Small]] = Field(
+        default_factory=list, description="GPUs under each PCIe switch, or of each NUMA node"
+    )
+    slices: list[Few] = Field(
+        default_factory=list, description="places that each physical GPU is cut into (MIG); gpus counts places"
+    )
     gpu_memory: Size | None = None
     flops: Flops | None = None
     speed: Positive = 1.0

@@ -58,11 +58,19 @@ def _host_type(kind: HostType) -> Entry:
     scale_up: Entry = {
         "domain": "host" if whole else "none" if kind.scale_up_gpus == 1 else f"{kind.scale_up_gpus} GPUs"
     }
+    if kind.domains:
+        scale_up["domains"] = _parts(kind.domains)
     if kind.scale_up_bandwidth_bytes_per_s > 0:
         scale_up["bandwidth"] = format_bandwidth(kind.scale_up_bandwidth_bytes_per_s, bits=False)
     entry["scale_up"] = scale_up
     if kind.nics:
         entry["nics"] = _nics(kind)
+    if kind.other_nics:
+        entry["other_nics"] = [_other_nic(nic) for nic in kind.other_nics]
+    if kind.switches:
+        entry["switches"] = _parts(kind.switches)
+    if kind.slices:
+        entry["slices"] = list(kind.slices)
     if kind.gpu_memory_bytes is not None:
         entry["gpu_memory"] = format_size(kind.gpu_memory_bytes)
     if kind.flops_per_s is not None:
@@ -81,7 +89,25 @@ def _nics(kind: HostType) -> emit.Value:
 
 def _nic(nic: Nic) -> Entry:
     entry: Entry = {"name": nic.name} if nic.name else {}
-    return entry | {"rail": nic.rail, "gpu": nic.gpu, "bandwidth": format_bandwidth(nic.bandwidth_bytes_per_s)}
+    entry |= {"rail": nic.rail, "gpu": nic.gpu}
+    if nic.also:
+        entry["also"] = list(nic.also)
+    if nic.plane:
+        entry["plane"] = nic.plane
+    return entry | {"bandwidth": format_bandwidth(nic.bandwidth_bytes_per_s)}
+
+
+def _other_nic(nic: Nic) -> Entry:
+    entry: Entry = {"name": nic.name} if nic.name else {}
+    entry |= {"network": nic.network, "gpu": nic.gpu}
+    if nic.bandwidth_bytes_per_s > 0:
+        entry["bandwidth"] = format_bandwidth(nic.bandwidth_bytes_per_s)
+    return entry
+
+
+def _parts(labels: Sequence[int]) -> list[list[int]]:
+    """GPUs of each label, labels being numbered from 0."""
+    return [[gpu for gpu, label in enumerate(labels) if label == part] for part in range(max(labels) + 1)]
 
 
 def _tier(t: int, tier: Tier) -> emit.Value:

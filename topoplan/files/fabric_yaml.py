@@ -121,8 +121,38 @@ class _Reader:
             )
         if domain > 1 and not bandwidth:
             raise self._error("scale_up needs a bandwidth such as 450 GB/s", (*loc, "scale_up"))
-        nics = self._nics(item, (*loc, "nics"))
-        return HostType(name, item.gpus, nics, domain, bandwidth, item.gpu_memory, item.flops, item.speed)
+        parts = self._parts(item.scale_up.domains if item.scale_up else [], item.gpus, (*loc, "scale_up", "domains"))
+        if parts and max(parts.count(part) for part in parts) != domain:
+            message = f"domain says {domain} GPUs, the largest of domains does not"
+            raise self._error(message, (*loc, "scale_up", "domain"))
+        if item.slices and sum(item.slices) != item.gpus:
+            raise self._error(f"{sum(item.slices)} slices are not the {item.gpus} of gpus", (*loc, "slices"))
+        return HostType(
+            name, item.gpus, self._nics(item, (*loc, "nics")), domain, bandwidth,
+            item.gpu_memory, item.flops, item.speed,
+            domains=parts,
+            switches=self._parts(item.switches, item.gpus, (*loc, "switches")),
+            slices=tuple(item.slices),
+            other_nics=tuple(
+                Nic(0, nic.bandwidth or 0.0, self._gpu(nic.gpu, item.gpus, (*loc, "other_nics", i)), nic.name or "",
+                    network=nic.network)
+                for i, nic in enumerate(item.other_nics)
+            ),
+        )  # fmt: skip
+
+    def _parts(self, listed: Sequence[Sequence[int]], gpus: int, loc: Loc) -> tuple[int, ...]:
+        """Number of the part that holds each GPU; GPUs that no part lists are alone; empty when there are no parts."""
+        part_of: dict[int, int] = {}
+        for number, part in enumerate(listed):
+            for gpu in part:
+                if part_of.setdefault(self._gpu(gpu, gpus, (*loc, number)), number) != number:
+                    raise self._error(f"GPU {gpu} is listed twice", (*loc, number))
+        return tuple(part_of.get(gpu, len(listed) + gpu) for gpu in range(gpus)) if listed else ()
+
+    def _gpu(self, gpu: int, gpus: int, loc: Loc) -> int:
+        if gpu >= gpus:
+            raise self._error(f"the host has GPUs 0 to {gpus - 1}, not {gpu}", loc)
+        return gpu
 
     def _nics(self, item: HostTypeShape, loc: Loc) -> tuple[Nic, ...]:
         if not item.nics:
@@ -132,14 +162,17 @@ class _Reader:
             return counted_nics(item.nics.count, item.nics.bandwidth, item.gpus)
         plain = counted_nics(len(item.nics), 1.0, item.gpus)
         for i, nic in enumerate(item.nics):
-            if nic.gpu is not None and nic.gpu >= item.gpus:
-                raise self._error(f"the host has GPUs 0 to {item.gpus - 1}, not {nic.gpu}", (*loc, i, "gpu"))
+            for key, gpus in (("gpu", [nic.gpu or 0]), ("also", nic.also)):
+                for gpu in gpus:
+                    self._gpu(gpu, item.gpus, (*loc, i, key))
         return tuple(
             Nic(
                 default.rail if nic.rail is None else nic.rail,
                 nic.bandwidth,
                 default.gpu if nic.gpu is None else nic.gpu,
                 nic.name or "",
+                tuple(nic.also),
+                nic.plane,
             )
             for nic, default in zip(item.nics, plain, strict=True)
         )

@@ -52,22 +52,21 @@ def host_rows(placement: RankPlacement) -> list[HostRow]:
     bounds = [*first.tolist(), placement.ranks]
     ranks, local = order.tolist(), placement.local[order].tolist()
     names = HostNames(fabric).all_names()
-    nearest = [kind.nic_of_gpu for kind in fabric.host_types]
+    nics = [kind.nics_of_gpu for kind in fabric.host_types]
     rows = {}
     for i, h in enumerate(hosts.tolist()):
         part = slice(bounds[i], bounds[i + 1])
         gpus = tuple(local[part])
         kind = fabric.hosts[h].type
-        hcas = _hcas(fabric.host_types[kind], gpus, nearest[kind])
+        hcas = _hcas(fabric.host_types[kind], gpus, nics[kind])
         rows[h] = HostRow(fabric.hosts[h].name, tuple(ranks[part]), gpus, hcas, names[h])
     return [rows[h] for h in placement.host_order().tolist()]
 
 
-def _hcas(kind: HostType, gpus: tuple[int, ...], nearest: tuple[int, ...]) -> tuple[str, ...]:
-    """Devices that serve the GPUs: those closest to one of them, and the nearest one of each."""
-    used = set(gpus)
-    indices = {i for i, nic in enumerate(kind.nics) if nic.gpu in used} | {nearest[gpu] for gpu in used}
-    names = tuple(kind.nics[i].name for i in sorted(indices - {-1}))
+def _hcas(kind: HostType, gpus: tuple[int, ...], nics: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
+    """Devices that serve the GPUs: all of each GPU's own, or those it shares."""
+    indices = {i for gpu in gpus for i in nics[gpu]}
+    names = tuple(kind.nics[i].name for i in sorted(indices))
     return names if all(names) else ()
 
 

@@ -18,15 +18,16 @@ from topoplan.errors import InputError
 from topoplan.model.host_type import HostType, Nic
 from topoplan.names import check_name
 
+__all__ = [
+    "FIRST_DISTANCE", "ROUTINGS", "Attachment", "BoolArray", "Fabric", "FloatArray", "Group", "Host", "HostType",
+    "IntArray", "Island", "Link", "Nic", "Tier",
+]  # fmt: skip
+
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 ROUTINGS = ("adaptive", "ecmp", "static")
-__all__ = [
-    "FIRST_DISTANCE", "ROUTINGS", "Attachment", "BoolArray", "Fabric", "FloatArray", "Group", "Host", "HostType",
-    "IntArray", "Island", "Link", "Nic", "Tier",
-]  # fmt: skip
 FIRST_DISTANCE = 10.0  # contract of hop_bytes: 10 inside a group of the first tier, doubling with each tier above
 
 
