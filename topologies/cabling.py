@@ -24,6 +24,8 @@ class Port:
         What distinguishes the adapters of a host; ports of one adapter share it.
     switch
         Index into `Cabling.switches`.
+    plane
+        Which of the ports of its adapter it is, for readers that know; -1 otherwise.
     """
 
     host: str
@@ -32,6 +34,7 @@ class Port:
     card: str
     switch: int
     bandwidth_bytes_per_s: float
+    plane: int = -1
 
 
 @dataclass(slots=True)
@@ -45,7 +48,7 @@ class Cabling:
     trunks
         (lower switch index, higher switch index, bytes/s of one cable) -> number of cables.
     nameless
-        Switch index -> cables to adapters whose host nobody knows.
+        Switch index -> cables to adapters that are left out, as nobody knows their host or they carry other traffic.
     """
 
     switches: tuple[str, ...]

@@ -19,12 +19,17 @@ DEFAULT_SCALE_UP_SOURCE = "450 GB/s each direction, as NVLink 4 of an H100 SXM (
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A port of a host with its place: `gpu` is the GPU nearest to it, `group` the leaf group it reaches."""
+    """A port of a host with its place: `gpu` is the GPU nearest to it, `group` the leaf group it reaches.
+
+    An adapter with a port in each of several planes has one seat with the bandwidth of all its ports; `planes` then
+    lists the plane and group of each port.
+    """
 
     port: Port
     rail: int
     gpu: int
     group: int
+    planes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,12 @@ class HostPlan:
 
         NICs of one rail that reach different groups are put on different planes, as one port cannot be in two groups.
         """
+        if any(seat.planes for seat in self.seats):
+            return tuple(
+                Attachment(nic, group_index[group], plane)
+                for nic, seat in enumerate(self.seats)
+                for plane, group in seat.planes or ((0, seat.group),)
+            )
         if all(seat.group == self.home for seat in self.seats):
             return ()
         planes: defaultdict[int, list[int]] = defaultdict(list)
@@ -94,7 +105,25 @@ class _Planner:
         gpu_of = {
             card: number[card] * gpus // full if self._host_type else rank for rank, card in enumerate(ordinal_of)
         }
-        return HostPlan(host, home, gpus, tuple(self._seat(p, number[p.card], gpu_of[p.card]) for p in ports))
+        seats = [self._seat(port, number[port.card], gpu_of[port.card]) for port in ports]
+        return HostPlan(host, home, gpus, self._join_planes(seats))
+
+    def _join_planes(self, seats: list[Seat]) -> tuple[Seat, ...]:
+        """One seat for the ports of an adapter that reach a group of each of several planes."""
+        of_card: defaultdict[str, list[Seat]] = defaultdict(list)
+        for seat in seats:
+            of_card[seat.port.card].append(seat)
+        joined: list[Seat] = []
+        for group in of_card.values():
+            planes = sorted((self._groups[seat.group].plane, seat.group) for seat in group)
+            if planes[-1][0] == 0 or len({plane for plane, _ in planes}) < len(group):
+                joined.extend(group)
+                continue
+            first = min(group, key=lambda seat: self._groups[seat.group].plane)
+            total = sum(seat.port.bandwidth_bytes_per_s for seat in group)
+            port = dataclasses.replace(first.port, bandwidth_bytes_per_s=total)
+            joined.append(dataclasses.replace(first, port=port, planes=tuple(planes)))
+        return tuple(joined)
 
     def _seat(self, port: Port, number: int, gpu: int) -> Seat:
         group = self._group_of[port.switch]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from topoplan.names import natural_key
 from topoplan.topologies.cabling import Cabling, Components, Port
+from topoplan.topologies.planes import find_planes, split
 
 MAX_RAILS = 64  # assumed: no host has more fabric ports (AWS p5 has 32)
 
@@ -32,6 +33,8 @@ class LeafGroup:
         Rail switches of the group, absent ones too; 1 where all rails share one switch.
     above
         Whether the switch stands above other leaves, as spines do that carry a few hosts themselves.
+    plane
+        Which port of each adapter reaches the group; those of planes above 0 list no hosts.
     """
 
     switches: tuple[int, ...]
@@ -39,6 +42,7 @@ class LeafGroup:
     rail_of: dict[int, int]
     rails: int
     above: bool = False
+    plane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,14 @@ def find_leaves(cabling: Cabling) -> Leaves:
     sets = _share_hosts(cabling, ports_of, above)
     homes = _homes(sets, ports_of)
     label_of = _labels(cabling, sets, homes)
-    numbering = _Numbering(sets, label_of)
+    told = _by_switch(port for port in cabling.ports if port.plane >= 0)
+    parts = [split(members, find_planes([p for s in members for p in told.get(s, ())], members)) for members in sets]
+    numbering = _Numbering([members for part in parts for members in part], label_of)
     groups = []
-    for members, hosts in zip(sets, homes, strict=True):
-        rail_of, rails = numbering.rails(members, _cards_per_switch(members, hosts, ports_of))
-        groups.append(LeafGroup(members, hosts, rail_of, rails, members[0] in above))
+    for part, hosts in zip(parts, homes, strict=True):
+        for plane, members in enumerate(part):
+            rail_of, rails = numbering.rails(members, _cards_per_switch(members, hosts, ports_of))
+            groups.append(LeafGroup(members, () if plane else hosts, rail_of, rails, members[0] in above, plane))
     return Leaves(level_zero, tuple(groups), numbering.labels)
 
 
@@ -77,6 +84,13 @@ def _by_host(ports: Sequence[Port]) -> dict[str, list[Port]]:
     table: defaultdict[str, list[Port]] = defaultdict(list)
     for port in ports:
         table[port.host].append(port)
+    return dict(table)
+
+
+def _by_switch(ports: Iterable[Port]) -> dict[int, list[Port]]:
+    table: defaultdict[int, list[Port]] = defaultdict(list)
+    for port in ports:
+        table[port.switch].append(port)
     return dict(table)
 
 

@@ -38,6 +38,12 @@ class Node:
     uplinks: Counter[tuple[int, float]] = field(default_factory=Counter)
     aligned: bool = False
 
+    def planes(self, nodes: Sequence[Node], groups: Sequence[LeafGroup]) -> set[int]:
+        """Planes of the leaf groups below."""
+        if self.leaf >= 0:
+            return {groups[self.leaf].plane}
+        return set().union(*(nodes[k].planes(nodes, groups) for k in self.children))
+
 
 @dataclass(frozen=True, slots=True)
 class Levels:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import FIRST_DISTANCE, Fabric, HostType, Tier
+from topoplan.topologies.name_table import Entry
 
 MAX_CHARS = 256 * 2**20  # assumed: ten times the text of a fabric of 100,000 endpoints
 MAX_HOSTS = 200_000  # assumed: above any cluster; bounds what a hostile host list costs
@@ -28,10 +29,20 @@ class ReadOptions:
         Kind of the hosts: GPUs, scale-up and, where the file shows no NICs, NICs.
     routing
         How the fabric routes; each reader has its own assumption.
+    nics
+        Which NICs carry the traffic of the GPUs: names and patterns, "!" before those that do not, as in
+        "mlx5_[0-7],!mlx5_2" or "rail*"; all that the reader does not know better when empty.
+    names
+        What the nodes of the file are: hosts of anonymous GUIDs, roles of devices.
+    columns
+        Column of each part of an edge list: {"a": "Device 1", "bandwidth": "Speed:Gb/s"}.
     """
 
     host_type: HostType | None = None
     routing: str | None = None
+    nics: str = ""
+    names: Mapping[str, Entry] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
