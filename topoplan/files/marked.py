@@ -89,7 +89,23 @@ def parse(text: str, path: str) -> Marked:
         Text that is not YAML, more than one document, duplicate or non-scalar keys, tags, merge keys, aliases that
         repeat too much, or nesting that is too deep.
     """
-    builder = _Builder(path)
+    documents = parse_all(text, path, limit=1)
+    if not documents:
+        raise InputError("the file is empty", place=Place(path))
+    return documents[0]
+
+
+def parse_all(text: str, path: str, *, limit: int = MAX_NODES) -> list[Marked]:
+    """Data and marks of each YAML document in `text`, at most `limit`; empty ones are left out.
+
+    The bounds on values and aliases hold for all documents together.
+
+    Raises
+    ------
+    InputError
+        As `parse`.
+    """
+    builder = _Builder(path, limit)
     try:
         for event in yaml.parse(text.removeprefix("\ufeff"), Loader=_LOADER):
             builder.take(event)
@@ -99,9 +115,7 @@ def parse(text: str, path: str) -> Marked:
         raise InputError(f"not valid YAML: {_problem(error)}", place=place) from None
     except (yaml.YAMLError, UnicodeError) as error:
         raise InputError(f"not valid YAML: {str(error).splitlines()[0]}", place=Place(path)) from None
-    if builder.root is None:
-        raise InputError("the file is empty", place=Place(path))
-    return Marked(builder.data, path, builder.root)
+    return builder.finished
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:
@@ -111,10 +125,10 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
 class _Builder:
     """Puts events together with a stack of its own, so that nesting costs no recursion."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, limit: int) -> None:
         self.path = path
-        self.data: Any = None
-        self.root: Mark | None = None
+        self.finished: list[Marked] = []
+        self.limit = limit
         self.documents = 0
         self.nodes = 0
         self.alias_nodes = 0
@@ -135,8 +149,9 @@ class _Builder:
             self._alias(event)
         elif kind is yaml.DocumentStartEvent:
             self.documents += 1
-            if self.documents > 1:
+            if self.documents > self.limit:
                 raise self._error(event, "a second YAML document begins here; only one is allowed")
+            self.anchors.clear()
 
     def _scalar(self, event: Any) -> None:
         self._check(event)
@@ -197,7 +212,8 @@ class _Builder:
         if anchor is not None:
             self.anchors[anchor] = (value, mark)
         if not self.stack:
-            self.data, self.root = value, mark
+            if value is not None or self.limit == 1:
+                self.finished.append(Marked(value, self.path, mark))
             return
         container, above, waiting, _ = self.stack[-1]
         above.nodes += mark.nodes
