@@ -183,7 +183,12 @@ def _nodes(graph: Graph, kind: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _host_type(item: Mapping[str, Any]) -> HostType:
-    return HostType(**{**item, "nics": tuple(Nic(**nic) for nic in item["nics"])})
+    nics = {key: tuple(_nic(nic) for nic in item.get(key, ())) for key in ("nics", "other_nics")}
+    return HostType(**{**item, **nics, "slices": tuple(item.get("slices", ()))})
+
+
+def _nic(item: Mapping[str, Any]) -> Nic:
+    return Nic(**{**item, "also": tuple(item.get("also", ()))})
 
 
 def _group(graph: Graph, name: str, index: Mapping[str, int]) -> Group:

@@ -25,17 +25,26 @@ def host_types(draw: st.DrawFn) -> tuple[HostType, ...]:
     kinds = []
     for name in draw(st.lists(LABEL, min_size=1, max_size=3, unique=True)):
         gpus = draw(SIZES)
-        nic = st.builds(Nic, st.integers(0, 3), RATE, st.integers(0, gpus - 1), st.just("") | LABEL)
+        gpu = st.integers(0, gpus - 1)
+        also = st.lists(gpu, max_size=2).map(tuple)
+        nic = st.builds(Nic, st.integers(0, 3), RATE, gpu, st.just("") | LABEL, also, st.integers(0, 2))
+        other = st.builds(Nic, st.just(0), st.just(0.0) | RATE, gpu, st.just("") | LABEL, network=LABEL)
+        parts = st.just(()) | st.tuples(*[gpu] * gpus)
+        domains = draw(parts)
         kinds.append(
             HostType(
                 name,
                 gpus,
                 tuple(draw(st.lists(nic, max_size=3))),
-                draw(st.integers(1, gpus)),
+                max(map(domains.count, domains)) if domains else draw(st.integers(1, gpus)),
                 draw(RATE),
                 draw(st.none() | st.floats(1, 1e15)),
                 draw(st.none() | st.floats(1, 1e18)),
                 draw(st.floats(0.1, 10)),
+                domains,
+                draw(parts),
+                draw(st.sampled_from([(), (1,) * gpus, (gpus,)])),
+                tuple(draw(st.lists(other, max_size=2))),
             )
         )
     return tuple(kinds)
