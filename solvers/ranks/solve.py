@@ -28,6 +28,7 @@ from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, Ra
 from topoplan.solvers.ranks.prove import prove
 from topoplan.solvers.ranks.shapes import shapes
 from topoplan.solvers.ranks.steer import Steering
+from topoplan.solvers.ranks.whole import Whole
 
 # plans whose objective differs by no more than this share are told apart by the other objectives; the busiest uplink is
 # a yardstick, not a time that anyone sees, and buying its last percents with time is a bad trade
@@ -60,18 +61,21 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
     params = params or RankParams()
     plain = _baselines(problem)
     found = [*plain, *_plain(problem, plain)]
+    rule = Whole(problem)
+    found = _unsplit(rule, [*found, *_whole(rule, found)])
     start = min(found, key=lambda c: _key(problem, c.prediction))
     told = _told(problem, start, watch)
     if problem.objective == "exposed_ms":
         found += _shaped(problem, start, told)
     short = _compact(problem, start, params, told)
-    found += short
+    found = _unsplit(rule, [*found, *short])
     best = min(found, key=lambda c: _key(problem, c.prediction))
     # what was compacted has also been levelled: refinement has more to give on other placements
     if problem.objective == "exposed_ms" or (problem.objective == "busiest_uplink" and best not in short):
         found += _refine(problem, best, params, _told(problem, best, watch))
-    best = _choose(problem, plain, found)
-    best, least = _prove(problem, best, params)
+    best = _choose(problem, [c for c in plain if c in found], found)
+    proven, least = _prove(problem, best, params)
+    (best, *_) = _unsplit(rule, [proven, best])
     return RankSolution(
         best.gpu,
         best.prediction,
@@ -101,9 +105,9 @@ def _choose(problem: RankProblem, plain: list[_Candidate], found: list[_Candidat
     plain order is kept unless the gain is clear of what the draw of the hashes may do.
     """
     keys = {id(c): _key(problem, c.prediction) for c in found}
-    limit = min(min(k[0] for k in keys.values()) * (1 + SAME[problem.objective]), *(keys[id(c)][0] for c in plain))
+    limit = min([min(k[0] for k in keys.values()) * (1 + SAME[problem.objective]), *(keys[id(c)][0] for c in plain)])
     near = [c for c in found if keys[id(c)][0] <= limit]
-    if problem.objective == "exposed_ms":
+    if problem.objective == "exposed_ms" and plain:
         usual = min(plain, key=lambda c: keys[id(c)])
         floor = floors(problem.fabric, problem.traffic, usual.gpu)
         clear = usual.prediction.exposed_ms - luck_ms(problem.fabric, problem.traffic, usual.prediction, floor)
@@ -157,6 +161,18 @@ def _plain(problem: RankProblem, known: list[_Candidate]) -> list[_Candidate]:
         if not any(np.array_equal(gpu, c.gpu) for c in known):
             found.append(_candidate(problem, name, gpu))
     return found
+
+
+def _unsplit(rule: Whole, found: list[_Candidate]) -> list[_Candidate]:
+    """Candidates that keep the rule of whole groups; all of them where none does."""
+    return [c for c in found if not rule.splits(c.gpu)] or found
+
+
+def _whole(rule: Whole, known: list[_Candidate]) -> list[_Candidate]:
+    """Placements made for the rule, where plain orders break it."""
+    if not any(rule.splits(c.gpu) for c in known):
+        return []
+    return [_candidate(rule.problem, name, gpu) for name, gpu in rule.placements()]
 
 
 def _shaped(problem: RankProblem, start: _Candidate, watch: Watch) -> list[_Candidate]:

@@ -160,3 +160,12 @@ def test_diff_counts_state_of_ranks_that_change_hosts() -> None:
     assert found.state_bytes == pytest.approx(state[[m.rank for m in found.moves]].sum())
     with pytest.raises(InputError, match="not the same job"):
         diff_plans(before, solve(_job(dp=2), fabric, QUICK))
+
+
+def test_a_plan_says_why_groups_are_split() -> None:
+    # hosts of three GPUs hold one group of two each: six of eight
+    kind = HostType("box", 3, (Nic(0, 50e9, 0),), 3, 450e9)
+    fabric = Fabric("f", "ecmp", (kind,), tuple(Host(f"n{i}", 0) for i in range(6)))
+    plan = solve(_job(), fabric, QUICK)
+    assert any("tp groups (2 ranks) are split" in text for text in plan.warnings)
+    assert "the usable NVLink domains hold 6 of them whole (6 x 3 usable GPUs)" in " ".join(plan.warnings)

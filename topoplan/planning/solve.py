@@ -30,6 +30,7 @@ from topoplan.solvers.ranks import (
 from topoplan.solvers.ranks.orders import fill, selections
 from topoplan.solvers.ranks.replan import key_of
 from topoplan.solvers.ranks.select import nearest_spares
+from topoplan.solvers.ranks.whole import Whole
 from topoplan.solvers.stages import layer_costs, split_layers
 
 NOTHING = 0.005  # exposed time that differs by less than this share is called the same
@@ -140,7 +141,7 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
         certificate=solution.certificate,
         order_matters=order_matters(fabric, solution.prediction, solution.baselines),
         assumed=(*fabric.assumed, *_assumed(job, problem.traffic)),
-        warnings=(*fabric.warnings, *_warnings(fabric, solution)),
+        warnings=(*fabric.warnings, *_warnings(fabric, solution), *Whole(problem).notes(solution.gpu)),
     )
 
 
