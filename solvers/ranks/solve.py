@@ -8,7 +8,7 @@ import numpy as np
 
 from topoplan.cost.price import floors, least_latency, predict
 from topoplan.errors import SolverMissingError
-from topoplan.model.fabric import IntArray
+from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.plan import Prediction
 from topoplan.solvers.ranks.anneal import REFINE, Annealer
 from topoplan.solvers.ranks.blocks import Blocks, contract
@@ -109,12 +109,17 @@ def _choose(problem: RankProblem, plain: list[_Candidate], found: list[_Candidat
     near = [c for c in found if keys[id(c)][0] <= limit]
     if problem.objective == "exposed_ms" and plain:
         usual = min(plain, key=lambda c: keys[id(c)])
-        floor = floors(problem.fabric, problem.traffic, usual.gpu)
-        clear = usual.prediction.exposed_ms - luck_ms(problem.fabric, problem.traffic, usual.prediction, floor)
-        near = [c for c in near if c not in plain and c.prediction.exposed_ms <= clear] or [
+        floor = _least_s(problem, usual.gpu)
+        near = [c for c in near if c not in plain and _clear(problem, usual, c, floor)] or [
             c for c in near if c in plain
         ]
     return min(near or plain, key=lambda c: (*keys[id(c)][1:], keys[id(c)][0]))
+
+
+def _clear(problem: RankProblem, usual: _Candidate, other: _Candidate, floor_s: FloatArray) -> bool:
+    """Whether a candidate is faster than a plain order by more than luck."""
+    luck = luck_ms(problem.fabric, problem.traffic, usual.prediction, other.prediction, floor_s)
+    return other.prediction.exposed_ms <= usual.prediction.exposed_ms - luck
 
 
 def rate(problem: RankProblem, gpu: IntArray, method: str) -> RankSolution:
@@ -309,6 +314,10 @@ def _bounds(problem: RankProblem, best: _Candidate, least: float) -> dict[str, f
 
 
 def _exposed_bound(problem: RankProblem, best: _Candidate) -> float:
+    return exposed_bound_ms(_least_s(problem, best.gpu), problem.traffic.exposure)
+
+
+def _least_s(problem: RankProblem, gpu: IntArray) -> FloatArray:
+    """[axes] float64 seconds of each axis on a network without collisions: NVLinks, NICs and latency."""
     fabric, traffic = problem.fabric, problem.traffic
-    seconds = floors(fabric, traffic, best.gpu) + least_latency(fabric, traffic, best.gpu)
-    return exposed_bound_ms(seconds, traffic.exposure)
+    return floors(fabric, traffic, gpu) + least_latency(fabric, traffic, gpu)
