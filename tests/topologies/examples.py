@@ -63,12 +63,34 @@ Ca	1 "H-0000000000000013"		# "n3 mlx5_0"
 [1](13) 	"S-0000000000000003"[1]		# lid 13 lmc 0 "leaf-2" lid 3 4xNDR
 """,
     ),
+    "scontrol": (
+        """\
+SwitchName=leaf1 Level=0 LinkSpeed=1 Nodes=n[1-2]
+SwitchName=leaf2 Level=0 LinkSpeed=1 Nodes=n[3-4]
+SwitchName=top Level=1 LinkSpeed=1 Nodes=n[1-4] Switches=leaf[1-2]
+""",
+        """\
+BlockName=b1 BlockIndex=0 Nodes=n[1-2] BlockSize=2
+BlockName=b2 BlockIndex=1 Nodes=n[3-4] BlockSize=2
+AggregatedBlock=b[1-2] BlockIndex=2 Nodes=n[1-4] BlockSize=4
+""",
+    ),
     "slurm": (
         """\
 # two racks under one switch
 SwitchName=core Switches=rack[1-2]
 SwitchName=rack1 Nodes=n[1-2] LinkSpeed=4
 SwitchName=rack2 Nodes=n[9-10],n12
+""",
+        "RingName=r1 Nodes=n[3,1,2]\n",
+    ),
+    "slurm-block": (
+        """\
+# three racks
+BlockName=rack1 Nodes=t[01-04]
+BlockName=rack2 Nodes=t[05-08]
+BlockName=rack3 Nodes=t[09-13]
+BlockSizes=4,8
 """,
     ),
 }  # fmt: skip

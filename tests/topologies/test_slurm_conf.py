@@ -88,9 +88,7 @@ def test_host_type_is_used_whole() -> None:
         ("SwitchName=a nonsense\n", "not Key=Value"),
         ("Nodes=n1\n", "without SwitchName"),
         ("Include other.conf\n", "not followed"),
-        ("BlockName=b1 Nodes=n[1-4]\nBlockSizes=4\n", "block topology"),
-        ("#BlockName=b1 Nodes=n[1-4]\nBlockSizes=20\n", ":2: BlockSizes belongs to a block topology"),
-        ("RingName=r Nodes=n[1-4]\n", "ring topology"),
+        ("SwitchName=a Nodes=n1 RingName=b\n", ":1: RingName has no place beside SwitchName"),
         ("\n", "no SwitchName"),
     ],
 )

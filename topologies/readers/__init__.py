@@ -5,8 +5,8 @@ from __future__ import annotations
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest
-from topoplan.topologies.readers import ibnetdiscover, slurm_conf
-from topoplan.topologies.readers.base import HOST, NETWORK, Reader, ReadOptions, decode
+from topoplan.topologies.readers import ibnetdiscover, slurm_conf, slurm_show
+from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK, Reader, ReadOptions, decode
 
 __all__ = ["READERS", "ReadOptions", "Reader", "decode", "detect", "read"]
 
@@ -19,7 +19,17 @@ READERS: tuple[Reader, ...] = (
         "InfiniBand subnet as ibnetdiscover prints it",
         frozenset({HOST, NETWORK}),
     ),
-    Reader("slurm", slurm_conf.sniff, slurm_conf.read, "Slurm's topology.conf, plugin topology/tree"),
+    Reader("scontrol", slurm_show.sniff, slurm_show.read, "what scontrol show topology prints"),
+    Reader(
+        "slurm", slurm_conf.sniff, slurm_conf.read, "Slurm's topology.conf, plugins topology/tree and topology/ring"
+    ),
+    Reader(
+        "slurm-block",
+        slurm_conf.sniff_blocks,
+        slurm_conf.read,
+        "Slurm's topology.conf, plugin topology/block",
+        frozenset({NETWORK, ISLANDS}),
+    ),
 )
 
 
