@@ -91,11 +91,13 @@ def _host_type(name: str | None) -> HostType | None:
     return None if name is None else catalog.host_type(name)
 
 
-def _from_catalog(name: str) -> FabricInput:
-    if name not in catalog.names():
+def _from_catalog(spec: str) -> FabricInput:
+    """Fabric of the catalogue: NAME or NAME:key=value,key=value."""
+    name, parameters = catalog.parse_spec(spec)
+    if not catalog.known(name):
         hint = closest(name, catalog.names()) or f"catalogue fabrics: {', '.join(catalog.names())}"
         raise InputError("no such file, and no fabric of that name in the catalogue", place=Place(name), hint=hint)
-    text = catalog.text(name)
+    text = catalog.text(name, **parameters)
     source = Source(f"{name}.yaml", text.encode())
     return FabricInput(parse_fabric(text, source.name), InputFile(source.name, source.sha256), "topoplan")
 
