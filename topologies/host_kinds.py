@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from topoplan.model.fabric import Attachment, HostType, Nic
@@ -34,17 +34,19 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """A host in the making: seats in the order of its adapters, `gpus`, and the leaf group most of them reach."""
+    """A host in the making: seats in the order of its adapters, `gpus`, the leaf group most of them reach, its kind."""
 
     name: str
     home: int
     gpus: int
     seats: tuple[Seat, ...]
+    kind: HostType | None = None
 
     @property
     def signature(self) -> tuple[object, ...]:
         """What makes two hosts the same type."""
-        return (self.gpus, *((s.rail, s.gpu, s.port.bandwidth_bytes_per_s) for s in self.seats))
+        kind = self.kind.name if self.kind else ""
+        return (self.gpus, kind, *((s.rail, s.gpu, s.port.bandwidth_bytes_per_s) for s in self.seats))
 
     def attachments(self, group_index: Sequence[int]) -> tuple[Attachment, ...]:
         """Where each NIC goes, empty when all go to the home group.
@@ -69,22 +71,31 @@ class HostPlan:
         )
 
 
-def plan_hosts(ports: Sequence[Port], leaves: Leaves, host_type: HostType | None) -> list[HostPlan]:
-    """Seat the ports of all hosts; hosts follow the order of the leaf groups."""
+def plan_hosts(
+    ports: Sequence[Port], leaves: Leaves, host_type: HostType | None, types: Mapping[str, HostType]
+) -> list[HostPlan]:
+    """Seat the ports of all hosts, of which `types` names the kinds; hosts follow the order of the leaf groups."""
     ports_of: defaultdict[str, list[Port]] = defaultdict(list)
     for port in ports:
         ports_of[port.host].append(port)
-    planner = _Planner(ports_of, leaves, host_type)
+    planner = _Planner(ports_of, leaves, host_type, types)
     return [planner.plan(host, home) for home, group in enumerate(leaves.groups) for host in group.hosts]
 
 
 class _Planner:
     """Orders the adapters of each host and finds the rail and GPU of each."""
 
-    def __init__(self, ports_of: dict[str, list[Port]], leaves: Leaves, host_type: HostType | None) -> None:
+    def __init__(
+        self,
+        ports_of: dict[str, list[Port]],
+        leaves: Leaves,
+        host_type: HostType | None,
+        types: Mapping[str, HostType],
+    ) -> None:
         self._ports_of = ports_of
         self._groups = leaves.groups
         self._host_type = host_type
+        self._types = types
         self._group_of = {switch: k for k, group in enumerate(leaves.groups) for switch in group.switches}
         # Ordinal of an adapter -> its number among those of a full host; empty when ordinals do not tell.
         self._number = {label: n for n, label in enumerate(leaves.labels or self._common_ordinals())}
@@ -101,12 +112,16 @@ class _Planner:
         known = bool(self._number) and len(set(ordinal_of.values()) & self._number.keys()) == len(ordinal_of)
         number = {c: self._number[o] if known else i for i, (c, o) in enumerate(ordinal_of.items())}
         full = len(self._number) if known else len(ordinal_of)
-        gpus = self._host_type.gpus if self._host_type else len(ordinal_of)
-        gpu_of = {
-            card: number[card] * gpus // full if self._host_type else rank for rank, card in enumerate(ordinal_of)
-        }
+        kind = self._types.get(host, self._host_type)
+        gpus = kind.gpus if kind else len(ordinal_of)
+        if kind and len(kind.nics) == full:
+            gpu_of = {card: kind.nics[number[card]].gpu for card in ordinal_of}
+        elif kind:
+            gpu_of = {card: number[card] * gpus // full for card in ordinal_of}
+        else:
+            gpu_of = {card: rank for rank, card in enumerate(ordinal_of)}
         seats = [self._seat(port, number[port.card], gpu_of[port.card]) for port in ports]
-        return HostPlan(host, home, gpus, self._join_planes(seats))
+        return HostPlan(host, home, gpus, self._join_planes(seats), kind)
 
     def _join_planes(self, seats: list[Seat]) -> tuple[Seat, ...]:
         """One seat for the ports of an adapter that reach a group of each of several planes."""
@@ -135,7 +150,7 @@ def _physical_order(port: Port) -> tuple[object, ...]:
     return (port.ordinal < 0, port.ordinal, natural_key(port.device), port.card, port.switch)
 
 
-def make_types(plans: Sequence[HostPlan], host_type: HostType | None) -> tuple[list[HostType], dict[object, int]]:
+def make_types(plans: Sequence[HostPlan]) -> tuple[list[HostType], dict[object, int]]:
     """Host types of `plans`, the most frequent first, and signature -> index."""
     count = Counter(plan.signature for plan in plans)
     speeds = Counter(seat.port.bandwidth_bytes_per_s for plan in plans for seat in plan.seats)
@@ -146,14 +161,15 @@ def make_types(plans: Sequence[HostPlan], host_type: HostType | None) -> tuple[l
     order = sorted(count, key=lambda signature: (-count[signature], str(signature)))
     types: list[HostType] = []
     for signature in order:
-        name = _type_name(members[signature][0], host_type, usual)
+        name = _type_name(members[signature][0], usual)
         same = sum(kind.name == name or kind.name.startswith(f"{name}-v") for kind in types)
-        types.append(_make_type(f"{name}-v{same + 1}" if same else name, members[signature], host_type))
+        types.append(_make_type(f"{name}-v{same + 1}" if same else name, members[signature]))
     return types, {signature: n for n, signature in enumerate(order)}
 
 
-def _type_name(plan: HostPlan, host_type: HostType | None, usual: float) -> str:
+def _type_name(plan: HostPlan, usual: float) -> str:
     """Name such as hca-4, or hca-3-rails-0-1-3 where adapters and rails do not run alike."""
+    host_type = plan.kind
     name = host_type.name if host_type else f"hca-{plan.gpus}"
     rails = [seat.rail for seat in plan.seats]
     if rails != list(range(len(rails))):
@@ -166,7 +182,8 @@ def _type_name(plan: HostPlan, host_type: HostType | None, usual: float) -> str:
     return name
 
 
-def _make_type(name: str, plans: Sequence[HostPlan], host_type: HostType | None) -> HostType:
+def _make_type(name: str, plans: Sequence[HostPlan]) -> HostType:
+    host_type = plans[0].kind
     nics = []
     for i, seat in enumerate(plans[0].seats):
         devices = {plan.seats[i].port.device for plan in plans} - {""}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from topoplan.model.fabric import Fabric, Group, Host, HostType, Link
 from topoplan.names import natural_key
@@ -21,11 +21,14 @@ def to_fabric(
     name: str,
     routing: str,
     host_type: HostType | None = None,
+    types: Mapping[str, HostType] | None = None,
     told: str = "as the user said",
     assumed: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> Fabric:
-    """Infer the Fabric of `cabling`, which has at least one port; `told` says where `host_type` comes from.
+    """Infer the Fabric of `cabling`, which has at least one port.
+
+    `host_type` is the kind of all hosts, `types` that of some by name; `told` says where they come from.
 
     Hosts stand in the order of the leaf groups, naturally sorted inside them. Each leaf group is the set of switches
     that the same hosts reach; groups above it are connected parts of the network without the levels above them.
@@ -35,22 +38,22 @@ def to_fabric(
     tier_list = tiers(levels.tiers)
     order, names = _arrange(cabling, leaves, levels, [tier.name for tier in tier_list])
     index = {k: position for position, k in enumerate(order)}
-    plans = plan_hosts(cabling.ports, leaves, host_type)
-    types, type_of = make_types(plans, host_type)
+    plans = plan_hosts(cabling.ports, leaves, host_type, types or {})
+    kinds, kind_of = make_types(plans)
     group_index = [index[k] for k in range(len(leaves.groups))]
     plans.sort(key=lambda plan: group_index[plan.home])  # stable: keeps the natural order inside
     usual = _usual(cabling)
     return Fabric(
         name=name,
         routing=routing,
-        host_types=tuple(types),
-        hosts=tuple(_host(plan, type_of[plan.signature], group_index) for plan in plans),
+        host_types=tuple(kinds),
+        hosts=tuple(_host(plan, kind_of[plan.signature], group_index) for plan in plans),
         tiers=tier_list,
         groups=tuple(
             _group(levels.nodes[k], names[k], index, usual, _switches(cabling, leaves, levels.nodes[k])) for k in order
         ),
         links=_links(cabling, leaves),
-        assumed=(*assumed, *_assumed(plans, host_type, told)),
+        assumed=(*assumed, *_assumed(plans, told)),
         warnings=(*warnings, *_warnings(cabling, leaves, levels, plans)),
     )
 
@@ -158,15 +161,19 @@ def _common_name(switches: Sequence[str]) -> str:
     return "-".join(column[0] for column in zip(*pieces, strict=True) if len(set(column)) == 1 and column[0])
 
 
-def _assumed(plans: Sequence[HostPlan], host_type: HostType | None, told: str) -> list[str]:
+def _assumed(plans: Sequence[HostPlan], told: str) -> list[str]:
     bare: defaultdict[object, set[bool]] = defaultdict(set)
     for plan in plans:
         bare[plan.signature].add(all(not seat.port.device for seat in plan.seats))
     found = ["device names of NICs that the file only numbers: as in hosts of the same type"] * any(
         len(kinds) > 1 for kinds in bare.values()
     )
-    if host_type:
-        return [*found, f"GPUs and scale-up bandwidth of all hosts: {host_type.name}, {told}; their NICs as cabled"]
+    kinds = sorted({plan.kind.name for plan in plans if plan.kind})
+    if kinds:
+        which = f"{kinds[0]}, {told}" if len(kinds) == 1 else told
+        found.append(f"GPUs and scale-up bandwidth of all hosts: {which}; their NICs as cabled")
+    if all(plan.kind for plan in plans):
+        return found
     return [
         *found,
         "GPUs of a host: one for each of its adapters, in the adapters' order (give the host type if not so)",

@@ -15,7 +15,7 @@ _PORT_ONLY = re.compile(r"(en[a-z]*\d[a-z0-9]*?)np(\d{1,2})")
 # InfiniBand's "mlx5_0/1", and numbered ports of cards in plans and exports: "nic0-p1", "rail3.port0".
 _NUMBERED = re.compile(r"([A-Za-z][\w-]*?\d)(?:[/.:_-](?:p|port)?(\d{1,2}))")
 _MANAGEMENT = re.compile(
-    r"(?:mgmt|management|oob|bmc|ipmi|idrac|ilo|imm|lan|lom|usb|console|con|serial|psu|power)(?:[-_./ ]?\d+)*"
+    r"(?:mgmt|management|oob|bmc|ipmi|idrac|ilo|imm|lom|usb|console|con|serial|psu|power)(?:[-_./ ]?\d+)*"
     r"|.*[-_](?:mgmt|oob|bmc|ipmi)(?:[-_./]?\d+)*",
     re.IGNORECASE,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest
-from topoplan.topologies.readers import ibnetdiscover, slurm_conf, slurm_show
+from topoplan.topologies.readers import edge_list, ibnetdiscover, lab, lldp, netq, slurm_conf, slurm_show
 from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK, Reader, ReadOptions, decode
 
 __all__ = ["READERS", "ReadOptions", "Reader", "decode", "detect", "read"]
@@ -30,6 +30,19 @@ READERS: tuple[Reader, ...] = (
         "Slurm's topology.conf, plugin topology/block",
         frozenset({NETWORK, ISLANDS}),
     ),
+    Reader("lldp", lldp.sniff, lldp.read, "neighbours that lldpcli sees, as json or json0, of one host or many"),
+    Reader("netq", netq.sniff_graph, netq.read_graph, "topology graph of NVIDIA NetQ"),
+    Reader(
+        "nmx",
+        netq.sniff_nmx,
+        netq.read_nmx,
+        "compute nodes and their NVLink domains, as NVIDIA NMX lists them",
+        frozenset({ISLANDS}),
+    ),
+    Reader("containerlab", lab.sniff_containerlab, lab.read_containerlab, "containerlab topology YAML"),
+    Reader("lab-json", lab.sniff_json, lab.read_json, "links of NVIDIA Air, Graphite or containerlab in JSON"),
+    Reader("dot", lab.sniff_dot, lab.read_dot, "Graphviz graph whose edges name ports"),
+    Reader("edges", edge_list.sniff, edge_list.read, "table with a cable a row: NetBox, SONiC, spreadsheets"),
 )
 
 
