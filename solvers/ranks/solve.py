@@ -14,6 +14,7 @@ from topoplan.solvers.ranks.anneal import REFINE, Annealer
 from topoplan.solvers.ranks.blocks import Blocks, contract
 from topoplan.solvers.ranks.bound import certificate, exposed_bound_ms, hop_bytes_bound
 from topoplan.solvers.ranks.compact import Compactor
+from topoplan.solvers.ranks.islands import exchange_islands
 from topoplan.solvers.ranks.luck import luck_ms
 from topoplan.solvers.ranks.orders import (
     baseline_orders,
@@ -73,6 +74,7 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
     # what was compacted has also been levelled: refinement has more to give on other placements
     if problem.objective == "exposed_ms" or (problem.objective == "busiest_uplink" and best not in short):
         found += _refine(problem, best, params, _told(problem, best, watch))
+    found = _unsplit(rule, [*found, *_racks(problem, best, params, _told(problem, best, watch))])
     best = _choose(problem, [c for c in plain if c in found], found)
     proven, least = _prove(problem, best, params)
     (best, *_) = _unsplit(rule, [proven, best])
@@ -175,7 +177,7 @@ def _unsplit(rule: Whole, found: list[_Candidate]) -> list[_Candidate]:
 
 def _whole(rule: Whole, known: list[_Candidate]) -> list[_Candidate]:
     """Placements made for the rule, where plain orders break it."""
-    if not any(rule.splits(c.gpu) for c in known):
+    if not any(rule.splits(c.gpu) or rule.notes(c.gpu) for c in known):
         return []
     return [_candidate(rule.problem, name, gpu) for name, gpu in rule.placements()]
 
@@ -252,6 +254,12 @@ def _compact(problem: RankProblem, start: _Candidate, params: RankParams, watch:
     swaps = FEW_SWAPS if problem.objective == "exposed_ms" else SWAPS
     moved = work.search(params.proposals * swaps, watch, GIVE[problem.objective], STARTS[problem.objective])
     return [_candidate(problem, "compact", _follow(problem, start.gpu, work.place, moved))]
+
+
+def _racks(problem: RankProblem, best: _Candidate, params: RankParams, watch: Watch) -> list[_Candidate]:
+    """Candidates that exchange what whole islands hold, where islands are wider than hosts."""
+    moved = exchange_islands(problem, best.gpu, params, watch, FEW_SWAPS)
+    return [_candidate(problem, f"{best.method}, {name}", gpu) for name, gpu in moved]
 
 
 def _kinds(problem: RankProblem, place: IntArray) -> IntArray:

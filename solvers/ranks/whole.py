@@ -64,7 +64,7 @@ class Whole:
         for a in wanted:
             kept = [b for b, good in tried.items() if good]
             fits = _known_size(traffic, a) <= largest
-            tried[a] = fits and self._packed(together(traffic, [*kept, a]), self.rooms) is not None
+            tried[a] = fits and bool((self._packed(together(traffic, [*kept, a]), self.rooms) >= 0).all())
         return tried
 
     def splits(self, gpu: IntArray, axes: tuple[int, ...] | None = None) -> int:
@@ -74,10 +74,17 @@ class Whole:
         return sum(int((island[gpu[traffic.src[f]]] != island[gpu[traffic.dst[f]]]).sum()) for f in flows)
 
     def placements(self) -> Iterator[tuple[str, IntArray]]:
-        """Name and GPU of each rank of placements that split no kept group, on the closest islands that hold them."""
-        if not self.axes:
+        """Name and GPU of each rank of placements that split no kept group, on the closest islands that hold them.
+
+        Of axes whose groups do not all fit, as many groups are whole as do.
+        """
+        largest = int(self.rooms.max(initial=0))
+        some = [a for a in self._tried if _known_size(self.problem.traffic, a) <= largest]
+        if not some:
             return
-        label = together(self.problem.traffic, list(self.axes))
+        label = together(self.problem.traffic, some)
+        if int(np.bincount(label).max()) > largest:
+            label = together(self.problem.traffic, list(self.axes))
         fabric, host = self.problem.fabric, self.problem.fabric.gpu_host[self.gpus]
         pools: list[tuple[str, BoolArray]] = []
         for ancestors in fabric.host_ancestor:
@@ -89,7 +96,7 @@ class Whole:
             gpus = self.gpus[inside]
             for order, chosen in (("", gpus), ("fullest ", self._fullest(gpus))):
                 placed = self._placed(label, chosen)
-                if placed is not None and self._expressible(placed):
+                if not self.splits(placed) and self._expressible(placed):
                     yield f"whole groups on {order}islands{where}", placed
 
     def notes(self, gpu: IntArray) -> list[str]:
@@ -97,8 +104,8 @@ class Whole:
         fabric, traffic = self.problem.fabric, self.problem.traffic
         largest, said = int(self.rooms.max(initial=0)), []
         for a in self._tried:
-            if not self.splits(gpu, (a,)):
-                continue
+            if (_known_size(traffic, a) > largest and not fabric.islands) or not self.splits(gpu, (a,)):
+                continue  # that groups wider than a host leave it goes without saying
             label = together(traffic, [a])
             size, groups = int(np.bincount(label).max()), _torn(label, fabric.gpu_island[gpu])
             name, count = traffic.axes[a], len(np.unique(label))
@@ -128,35 +135,33 @@ class Whole:
         np.minimum.at(first, index, np.arange(len(gpus)))
         return np.asarray(gpus[np.lexsort((np.arange(len(gpus)), first[index], -count[index]))], np.int64)
 
-    def _packed(self, label: IntArray, rooms: IntArray) -> IntArray | None:
-        """[labels] island that takes each set of ranks, in rank order where sets are alike; None where they do not fit.
+    def _packed(self, label: IntArray, rooms: IntArray) -> IntArray:
+        """[labels] island that takes each set of ranks, in rank order where sets are alike; -1 where none does.
 
         Sets of one size (and single ranks) are packed wherever that is possible at all; sets of several sizes by best
         fit, largest first, which may miss a packing.
         """
         size = np.bincount(label)
         left, home = rooms.copy(), np.full(len(size), -1, np.int64)
-        sizes = np.unique(size[size > 0])[::-1]
+        sizes = np.unique(size)[::-1]
         for wanted in sizes.tolist():
             sets = np.flatnonzero(size == wanted)
-            if wanted == sizes[0]:
-                slots = np.repeat(np.arange(len(left)), left // wanted)
-            else:  # the islands that a smaller set leaves least room in
-                order = np.lexsort((np.arange(len(left)), left))
-                slots = np.repeat(order, left[order] // wanted)
-            if len(slots) < len(sets):
-                return None
-            home[sets] = slots[: len(sets)]
-            left -= wanted * np.bincount(home[sets], minlength=len(left))
+            # the first in the order of islands, smaller ones where least room is left
+            order = np.arange(len(left)) if wanted == sizes[0] else np.argsort(left, kind="stable")
+            slots = np.repeat(order, left[order] // wanted)[: len(sets)]
+            home[sets[: len(slots)]] = slots
+            left -= wanted * np.bincount(slots, minlength=len(left))
         return home
 
-    def _placed(self, label: IntArray, gpus: IntArray) -> IntArray | None:
-        """[ranks] GPU of each rank when sets of ranks are packed on the islands of `gpus`."""
+    def _placed(self, label: IntArray, gpus: IntArray) -> IntArray:
+        """[ranks] GPU of each rank, sets of ranks packed on the islands of `gpus`, those without one in pieces."""
         rooms = _runs(self.problem.fabric.gpu_island[gpus])
-        home = self._packed(label, rooms)
-        if home is None:
-            return None
-        island = home[label]
+        island = self._packed(label, rooms)[label]
+        torn = np.flatnonzero(island < 0)
+        if len(torn):  # largest remainders first: few pieces
+            left = rooms - np.bincount(island[island >= 0], minlength=len(rooms))
+            order = np.argsort(-left, kind="stable")
+            island[torn] = np.repeat(order, left[order])[: len(torn)]
         order = np.lexsort((np.arange(len(label)), island))
         start = np.concatenate([[0], np.cumsum(rooms)])[:-1]
         nth = np.arange(len(label)) - np.searchsorted(island[order], island[order])
