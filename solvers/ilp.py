@@ -42,7 +42,7 @@ def find_solver(names: Sequence[str], others: str = "") -> str:
     SolverMissingError
         PuLP, or every one of them, is not installed.
     """
-    known = {name.lower(): name for name in load_pulp().listSolvers()}
+    known: dict[str, str] = {name.lower(): name for name in load_pulp().listSolvers()}
     wanted = [known[name.lower()] for name in names if name.lower() in known]
     if not wanted:
         raise InputError(f"no ILP solver {names[0]!r}", hint=f"{others}PuLP knows {', '.join(sorted(known.values()))}")

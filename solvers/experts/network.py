@@ -20,7 +20,7 @@ from topoplan.solvers.experts.soft import Layer
 from topoplan.solvers.experts.soft_moves import change_layer, settle_like
 from topoplan.solvers.experts.soft_search import FARES, SoftPlan, plan_at_fares, plan_layer
 
-MARGIN = 0.998  # of the budget: what a plan saves on its own trace it does not quite save on another
+MARGIN = 0.996  # of the budget: what a plan saves on its own trace it does not quite save on another
 
 
 @dataclass(frozen=True, eq=False)

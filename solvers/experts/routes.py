@@ -11,7 +11,7 @@ from topoplan.errors import InputError
 from topoplan.model.fabric import FloatArray, IntArray
 
 MOST_TOKENS, POOLED_TOKENS = 40_000, 8_000  # of a layer; and that stand for each source where all route alike
-SOLE = np.float32(-60.0)  # log of the chance to miss a host that an expert always sends to
+SOLE = -60.0  # log of the chance to miss a host that an expert always sends to
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +109,10 @@ class Visits:
 
     def affinity(self) -> FloatArray:
         """[experts, experts] float64 how much more often two experts fire together than by chance; 0 with itself."""
-        fired = np.zeros((len(self.ids), self.experts), np.float32)
-        np.put_along_axis(fired, self.ids, 1.0, 1)
-        share = fired.mean(0, dtype=np.float64)
-        together = (fired.T @ fired).astype(np.float64) / len(fired) - share[:, None] * share
+        pair = self.ids[:, :, None] * self.experts + self.ids[:, None]
+        count = np.bincount(pair.ravel(), minlength=self.experts**2).reshape(self.experts, -1) / len(self.ids)
+        share = np.diagonal(count)
+        together = count - share[:, None] * share
         np.fill_diagonal(together, 0.0)
         return np.asarray(together, np.float64)
 
@@ -154,7 +154,7 @@ class _Sorted:
 
     def __init__(self, ids: IntArray, experts: int) -> None:
         self.ids = ids
-        self.order = np.argsort(ids.ravel(), kind="stable")
+        self.token = np.argsort(ids.ravel(), kind="stable") // ids.shape[1]
         self.count = np.bincount(ids.ravel(), minlength=experts)
         self.seen = np.flatnonzero(self.count)
         self.start = np.concatenate([[0], self.count.cumsum()])[self.seen]
@@ -165,12 +165,20 @@ class _Sorted:
         if not len(self.ids):
             return cost, np.zeros(sent.shape[1])
         with np.errstate(divide="ignore"):
-            miss = np.maximum(np.log1p(-np.minimum(sent, 1.0)), SOLE).astype(np.float32)
-        each = miss[self.ids]
-        total = each.sum(1)
-        others = np.exp(total[:, None] - each).reshape(-1, sent.shape[1])
-        cost[self.seen] = np.add.reduceat(others[self.order], self.start, axis=0) / self.count[self.seen, None]
-        return cost, 1.0 - np.exp(total).mean(0, dtype=np.float64)
+            miss = np.maximum(np.log1p(-np.minimum(sent, 1.0)), SOLE)
+        none = np.exp(sum_rows(miss, self.ids))
+        # what a token's other experts miss is what all miss over what its own does, which is the same for all tokens
+        mine = np.add.reduceat(none.take(self.token, axis=0), self.start, axis=0)
+        cost[self.seen] = mine / np.exp(miss[self.seen]) / self.count[self.seen, None]
+        return cost, 1.0 - none.mean(0)
+
+
+def sum_rows(table: FloatArray, ids: IntArray) -> FloatArray:
+    """[tokens, parts] float64 sum of a table's [experts, parts] rows over each token's experts [tokens, top_k]."""
+    total = table.take(ids[:, 0], axis=0)
+    for column in ids.T[1:]:
+        total += table.take(column, axis=0)
+    return np.asarray(total, np.float64)
 
 
 def source_shares(node: IntArray, host: IntArray) -> FloatArray:

@@ -15,6 +15,8 @@ import numpy as np
 from topoplan.model.fabric import FloatArray, IntArray
 
 NOTHING = 1e-12
+FLAT = 0.5  # GPUs are taken to be at least so busy where a price's rise is asked for
+STILL = 1e-4  # of the mean GPU's load: flows that change less stand still
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Layer:
     risk
         Load that it is worth not to have all of an expert on one GPU: an expert's count is never quite the same again,
         and a GPU that gets a smaller share of it is less far off.
+    power
+        Of a GPU's time that a token pays there; 1 levels all GPUs, more looks at the busiest ones.
     """
 
     load: FloatArray
@@ -54,6 +58,7 @@ class Layer:
     cost: FloatArray
     fare: float
     risk: float = 0.0
+    power: float = 1.0
     copies: list[list[Copy]] = field(default_factory=list)
     held: list[set[int]] = field(default_factory=list)
     total: list[float] = field(default_factory=list)
@@ -61,6 +66,7 @@ class Layer:
     def __post_init__(self) -> None:
         self.nodes, self.experts = self.load.shape
         self.weight = self.load.sum(0)
+        self._weight = self.weight.tolist()
         self._host, self._speed = self.host.tolist(), self.speed.tolist()
         self._load = self.load.T.tolist()
         self.set_cost(self.cost)
@@ -114,63 +120,83 @@ class Layer:
 
     # ---- flows -------------------------------------------------------------------------------------------------
 
-    def pour(self, e: int, rounds: int = 1) -> None:
-        """Spread an expert's tokens over its copies, source by source, to equal prices."""
-        copies, total, speed, host = self.copies[e], self.total, self._speed, self._host
+    def pour(self, e: int, rounds: int = 1) -> float:
+        """Spread an expert's tokens over its copies, source by source, to equal prices; the most that any flow changes.
+
+        A copy costs `time` more for each token that its GPU gets and `risk` for each that it gets itself.
+        """
+        copies = self.copies[e]
         if len(copies) < 2:
-            return
-        risk = self.risk / max(float(self.weight[e]), NOTHING)
-        pace = [1 / (1 / speed[c.gpu] + risk) for c in copies]  # tokens that raise a copy's price by 1
+            return 0.0
+        risk = self.risk / max(self._weight[e], NOTHING)
+        fill = _fill_two if len(copies) == 2 else _fill_many
+        gpus = [c.gpu for c in copies]
+        hosts, slow = [self._host[g] for g in gpus], [1 / self._speed[g] for g in gpus]
+        power, rise = self.power, slow
+        pace = [1 / (s + risk) for s in slow]  # tokens that raise a copy's price by 1
+        total, held = [self.total[g] for g in gpus], [sum(c.tokens) for c in copies]
+        most = 0.0
         for _ in range(rounds):
-            for n, tokens in enumerate(self._load[e]):
-                fare = self._fare[e][n]
-                ranked = sorted(
-                    (
-                        (total[c.gpu] - c.tokens[n]) / speed[c.gpu]
-                        + fare[host[c.gpu]]
-                        + risk * (sum(c.tokens) - c.tokens[n]),
-                        k,
-                    )
-                    for k, c in enumerate(copies)
-                )
-                filled, fast, level = tokens, 0.0, 0.0
-                for i, (price, k) in enumerate(ranked):
-                    fast += pace[k]
-                    filled += price * pace[k]
-                    level = filled / fast
-                    if i + 1 == len(ranked) or level <= ranked[i + 1][0]:
-                        break
-                for price, k in ranked:
-                    copy = copies[k]
-                    share = max(0.0, (level - price) * pace[k])
-                    total[copy.gpu] += share - copy.tokens[n]
-                    copy.tokens[n] = share
+            for n, (tokens, fare) in enumerate(zip(self._load[e], self._fare[e], strict=True)):
+                had = [c.tokens[n] for c in copies]
+                base = [t * s for t, s in zip(total, slow, strict=True)]
+                if power > 1:  # as a straight line through the price as it is
+                    rise = [power * max(b, FLAT) ** (power - 1) * s for b, s in zip(base, slow, strict=True)]
+                    pace = [1 / (r + risk) for r in rise]
+                    base = [b**power for b in base]
+                price = [
+                    b - x * r + fare[h] + risk * (y - x)
+                    for b, x, r, h, y in zip(base, had, rise, hosts, held, strict=True)
+                ]
+                for k, share in enumerate(fill(price, pace, tokens)):
+                    change = share - had[k]
+                    total[k] += change
+                    held[k] += change
+                    copies[k].tokens[n] = share
+                    most = max(most, abs(change))
+        for g, t in zip(gpus, total, strict=True):
+            self.total[g] = t
+        return most
 
     def sweep(self, rounds: int) -> None:
-        """Pour every expert with several copies, heaviest first."""
+        """Pour every expert with several copies, heaviest first, until flows stand still or for so many rounds."""
         several = [e for e in np.argsort(-self.weight, kind="stable").tolist() if len(self.copies[e]) > 1]
         for _ in range(rounds):
-            for e in several:
-                self.pour(e)
+            if max((self.pour(e) for e in several), default=0.0) < STILL:
+                break
 
-    def price(self, e: int, n: int, copy: Copy) -> float:
-        """What a token of an expert from a source pays at a copy."""
-        price: float = self.total[copy.gpu] / self._speed[copy.gpu] + self._fare[e][n][self._host[copy.gpu]]
-        return price + self.risk * sum(copy.tokens) / max(float(self.weight[e]), NOTHING)
+    def prices(self) -> tuple[list[tuple[int, Copy]], FloatArray, FloatArray]:
+        """Copies of experts that have several, expert by expert, and what a token of each source pays there.
+
+        Returns
+        -------
+        copies
+            Expert and copy.
+        price, tokens
+            [copies, nodes] float64.
+        """
+        several = [(e, c) for e, copies in enumerate(self.copies) if len(copies) > 1 for c in copies]
+        if not several:
+            return several, np.zeros((0, self.nodes)), np.zeros((0, self.nodes))
+        e, gpu = np.array([e for e, _ in several]), np.array([c.gpu for _, c in several])
+        tokens = np.array([c.tokens for _, c in several])
+        price = (np.array(self.total) / self.speed)[gpu, None] + self.fare * self.cost[:, e, self.host[gpu]].T
+        price += (self.risk * tokens.sum(1) / np.maximum(self.weight[e], NOTHING))[:, None]
+        return several, price, tokens
 
     def levels(self) -> FloatArray:
         """[nodes, experts] float64 price that each source pays for each expert now."""
         level = np.empty((self.nodes, self.experts))
-        single = [e for e in range(self.experts) if len(self.copies[e]) == 1]
-        gpu = np.array([self.copies[e][0].gpu for e in single], np.int64)
+        gpu = np.array([copies[0].gpu for copies in self.copies], np.int64)
         time = np.array(self.total) / self.speed
-        level[:, single] = time[gpu] + self.fare * self.cost[:, single, self.host[gpu]] + self.risk
-        for e in range(self.experts):
-            if len(self.copies[e]) > 1:
-                for n in range(self.nodes):
-                    paid = [self.price(e, n, c) for c in self.copies[e] if c.tokens[n] > NOTHING]
-                    level[n, e] = max(paid) if paid else min(self.price(e, n, c) for c in self.copies[e])
-        return level
+        level = time[gpu] + self.fare * self.cost[:, np.arange(self.experts), self.host[gpu]] + self.risk
+        several, price, tokens = self.prices()
+        if several:
+            e, first = np.unique([e for e, _ in several], return_index=True)
+            paid = np.maximum.reduceat(np.where(tokens > NOTHING, price, -np.inf), first)
+            least = np.minimum.reduceat(price, first)
+            level[:, e] = np.where(np.isfinite(paid), paid, least).T
+        return np.asarray(level, np.float64)
 
     # ---- copies ------------------------------------------------------------------------------------------------
 
@@ -228,18 +254,15 @@ class Layer:
 
     def least_missed(self, count: int) -> list[tuple[int, int]]:
         """Expert and GPU of the copies whose loss costs least, of experts that have others."""
-        losses = []
-        for e, copies in enumerate(self.copies):
-            if len(copies) < 2:
-                continue
-            for c in copies:
-                loss = sum(c.tokens) ** 2
-                for n, tokens in enumerate(c.tokens):
-                    if tokens > NOTHING:
-                        other = min(self.price(e, n, d) for d in copies if d is not c)
-                        loss += tokens * (other - self.price(e, n, c))
-                losses.append((loss, e, c.gpu))
-        return [(e, gpu) for _, e, gpu in sorted(losses)[:count]]
+        several, price, tokens = self.prices()
+        e = np.array([e for e, _ in several], np.int64)
+        loss = tokens.sum(1) ** 2
+        for k in range(len(several)):
+            others = (e == e[k]) & (np.arange(len(e)) != k)
+            other = price[others].min(0)
+            loss[k] += (tokens[k] * (other - price[k]))[tokens[k] > NOTHING].sum()
+        worst = sorted(zip(loss.tolist(), e.tolist(), [c.gpu for _, c in several], strict=True))
+        return [(e, gpu) for _, e, gpu in worst[:count]]
 
     def renew(self, count: int) -> None:
         """Drop the copies that are missed least and fill their slots anew."""
@@ -280,6 +303,26 @@ class Layer:
                 share[:, c.gpu, taken[c.gpu]] = self._shares(e, c)
                 taken[c.gpu] += 1
         return expert, share
+
+
+def _fill_two(price: list[float], pace: list[float], tokens: float) -> tuple[float, float]:
+    """What each of two copies gets, so that both cost the same in the end or one gets nothing."""
+    one = pace[0] * (tokens + (price[1] - price[0]) * pace[1]) / (pace[0] + pace[1])
+    one = min(max(one, 0.0), tokens)
+    return one, tokens - one
+
+
+def _fill_many(price: list[float], pace: list[float], tokens: float) -> list[float]:
+    """What each copy gets, so that those that get anything cost the same in the end and the others no less."""
+    ranked = sorted(range(len(price)), key=price.__getitem__)
+    filled, fast, level = tokens, 0.0, 0.0
+    for i, k in enumerate(ranked):
+        fast += pace[k]
+        filled += price[k] * pace[k]
+        level = filled / fast
+        if i + 1 == len(ranked) or level <= price[ranked[i + 1]]:
+            break
+    return [max(0.0, (level - p) * q) for p, q in zip(price, pace, strict=True)]
 
 
 def even_share(items: int, room: Sequence[int]) -> list[int]:

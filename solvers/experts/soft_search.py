@@ -9,7 +9,7 @@ import numpy as np
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.solvers.experts.homes import Homes
 from topoplan.solvers.experts.routes import Visits
-from topoplan.solvers.experts.soft import Layer
+from topoplan.solvers.experts.soft import Layer, Snapshot
 
 FARES = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)  # from balance, as far as a batch can show it, to traffic
 LOW_FARES = (0.015, 0.007, 0.0)  # only where a balance is asked for that needs them
@@ -17,6 +17,8 @@ RENEWALS, RENEWED = 4, 3  # times that a third of the further copies is chosen a
 RISK = 2.5  # standard deviations of a GPU's count of tokens: how much the largest of some tens of GPUs is off
 LAST_HALVINGS = 3
 SWAPS = 60
+POWER = 6.0  # that a price rises by with the load of a GPU while flows are levelled: near the largest, but smooth
+FAR = 0.02  # share above the budget at which the next fare is left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +62,16 @@ def plan_layer(layer: Layer, visits: Visits, homes: Homes, budget: float, min_ba
     plan = _improve(layer, visits, layer.fare, RENEWALS)
     if min_balance is not None:
         return _keep_balance(layer, visits, plan, min_balance)
-    for fare in FARES:
-        if plan.remote <= budget:
+    dear, above = layer.snapshot(), None
+    for fare in FARES[1:]:
+        excess = plan.remote / budget - 1
+        if excess <= 0:
             break
-        if fare > layer.fare:
-            plan = _improve(layer, visits, fare, RENEWALS // 2)
-    return _spend_rest(layer, visits, plan, budget)
+        if excess > FAR and plan.fare < fare <= 2 * plan.fare and fare < FARES[-1]:
+            continue  # the next one will not do
+        dear, above = layer.snapshot(), plan
+        plan = _improve(layer, visits, fare, RENEWALS // 2)
+    return _meet(layer, visits, plan, above, dear, budget)
 
 
 def plan_at_fares(layer: Layer, visits: Visits, homes: Homes) -> list[SoftPlan]:
@@ -94,16 +100,28 @@ def _keep_balance(layer: Layer, visits: Visits, plan: SoftPlan, least: float) ->
     return plan
 
 
-def _spend_rest(layer: Layer, visits: Visits, plan: SoftPlan, budget: float) -> SoftPlan:
-    """With the copies as they are, lower the fare as far as the budget allows."""
-    low, high = 0.0, plan.fare
-    if plan.remote > budget:
-        return plan
+def _meet(
+    layer: Layer, visits: Visits, below: SoftPlan, above: SoftPlan | None, dear: Snapshot, budget: float
+) -> SoftPlan:
+    """Flows that just meet the budget, with the copies of a plan below it or of the one before, which is above it."""
+    plan = _fit(layer, visits, below, budget, 0.0, below.fare)
+    if above is not None:
+        end = layer.snapshot()
+        layer.restore(dear)
+        other = _fit(layer, visits, above, budget, above.fare, 4 * below.fare)
+        if other.remote <= budget and other.balance > plan.balance:
+            return other
+        layer.restore(end)
+    return plan
+
+
+def _fit(layer: Layer, visits: Visits, plan: SoftPlan, budget: float, low: float, high: float) -> SoftPlan:
+    """With the copies as they are, the best balance within the budget at a fare between two."""
     for _ in range(LAST_HALVINGS):
-        middle = (low + high) / 2
+        middle = (low + high) / 2 if not low else float(np.sqrt(low * high))
         tried = _level(layer, visits, middle, 2)
         if tried.remote <= budget:
-            plan, high = (tried if tried.balance > plan.balance else plan), middle
+            plan, high = (tried if plan.remote > budget or tried.balance > plan.balance else plan), middle
         else:
             low = middle
     return plan
@@ -111,7 +129,7 @@ def _spend_rest(layer: Layer, visits: Visits, plan: SoftPlan, budget: float) -> 
 
 def _improve(layer: Layer, visits: Visits, fare: float, renewals: int) -> SoftPlan:
     """Choose copies anew, some at a time, as visits and loads change."""
-    layer.fare, layer.risk = fare, RISK * np.sqrt(len(layer.slots) / visits.dispatches)
+    layer.fare, layer.power, layer.risk = fare, 1.0, RISK * np.sqrt(len(layer.slots) / visits.dispatches)
     layer.set_cost(visits.marginal(layer.sent())[0])
     further = sum(len(copies) - 1 for copies in layer.copies)
     for _ in range(renewals if further else 0):
@@ -125,7 +143,7 @@ def _improve(layer: Layer, visits: Visits, fare: float, renewals: int) -> SoftPl
 
 def _level(layer: Layer, visits: Visits, fare: float, rounds: int) -> SoftPlan:
     """Level loads with the copies on their hosts."""
-    layer.fare, layer.risk = fare, 0.0  # the copies are chosen; now the loads as counted decide
+    layer.fare, layer.power = fare, POWER  # the copies are chosen; now the busiest GPUs decide
     layer.set_cost(layer.cost)
     for _ in range(rounds):
         swap_inside_hosts(layer)

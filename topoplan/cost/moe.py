@@ -180,7 +180,9 @@ def traced_visits(
             continue
         shares = part_shares(how, kind, placement, layer, where)
         chosen = expert_ids[mine]
-        np.add.at(copies, np.repeat(source[mine], chosen.shape[1]), shares["gpu"][chosen.ravel()])
+        key = source[mine, None] * placement.experts + chosen
+        fired = np.bincount(key.ravel(), minlength=where.gpus * placement.experts)
+        copies += fired.reshape(where.gpus, -1) @ shares["gpu"]
         for what, share in shares.items():
             part = total.setdefault(what, np.zeros((where.gpus, share.shape[1])))
             _add_visited(part, share, chosen, source[mine])
@@ -198,12 +200,15 @@ def _add_visited(total: FloatArray, share: FloatArray, expert_ids: IntArray, sou
     """
     with np.errstate(divide="ignore"):  # log(0) where an expert is always served in a part
         missed = np.maximum(np.log1p(-share), NEVER)
-    experts, step = len(share), max(1, CHUNK // max(share.shape))
+    step = max(1, CHUNK // share.shape[1])
     for at in range(0, len(source), step):
-        some = expert_ids[at : at + step]
-        chosen = np.zeros((len(some), experts))
-        np.add.at(chosen, (np.arange(len(some))[:, None], some), 1.0)
-        np.add.at(total, source[at : at + step], -np.expm1(chosen @ missed))
+        some, start = expert_ids[at : at + step], source[at : at + step]
+        order = np.argsort(start, kind="stable")
+        total_missed = missed.take(some[order, 0], axis=0)
+        for column in some[order].T[1:]:
+            total_missed += missed.take(column, axis=0)
+        gpus, first = np.unique(start[order], return_index=True)
+        total[gpus] += np.add.reduceat(-np.expm1(total_missed), first, axis=0)
 
 
 def gpu_share(visits: Visits) -> FloatArray:
