@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.job import Job, stage_of_rank
 from topoplan.model.placement import RankPlacement
@@ -14,19 +15,22 @@ from topoplan.model.plan import Plan
 from topoplan.model.traffic import Traffic
 from topoplan.names import compress
 from topoplan.reports.amounts import change, counted, milliseconds, percent, quantity
+from topoplan.reports.expert_section import ExpertView, expert_cards, expert_section, expert_verdict
 from topoplan.reports.loads import LinkClass, link_classes
-from topoplan.reports.svg import printable
+from topoplan.reports.svg import printable, safe
 from topoplan.reports.tables import (
     PLAN,
-    ExpertRow,
     StageRow,
     bound_rows,
     columns,
     comparison_rows,
-    expert_rows,
     stage_rows,
+    worst_gap,
 )
 from topoplan.reports.where import expert_group_of_rank, levels, spread
+
+if TYPE_CHECKING:
+    from topoplan.planning.expert_outcome import ExpertOutcome
 
 LINEAR = "linear"
 MOST_LINES = 12  # warnings and assumptions shown before the rest is folded away
@@ -49,6 +53,10 @@ class ReportInput:
         Ranks in physical host order, the order before planning; without it only the plan's loads are shown.
     load
         [layers, experts] float64 tokens of each expert, where the job does not hold them.
+    moe_layers
+        Model layer of each row of a map, where the job does not say; numbered from 0 when empty.
+    outcome, before
+        What planning experts alone found out, and the expert placement that was in force before.
     """
 
     plan: Plan
@@ -57,6 +65,9 @@ class ReportInput:
     job: Job | None = None
     linear: RankPlacement | None = None
     load: FloatArray | None = None
+    moe_layers: tuple[int, ...] = ()
+    outcome: ExpertOutcome | None = None
+    before: ExpertPlacement | None = None
 
 
 def render_html(view: ReportInput) -> str:
@@ -86,13 +97,14 @@ def _context(view: ReportInput) -> dict[str, Any]:
         "command": view.command,
         "columns": columns(plan),
         "comparison": comparison_rows(plan),
-        "cards": _cards(plan),
+        "cards": _cards(plan, view.outcome),
         "bounds": bound_rows(plan),
         "placement": _placement(view),
         "stages": _stages(view),
         "expert_groups": _expert_groups(view),
         "loads": _loads(view),
-        "experts": _experts(view),
+        "experts": expert_section(_expert_view(view)),
+        "verdict": plan.order_matters or expert_verdict(_expert_view(view)),
         "notes": [
             _folded("What was assumed", "assumed", plan.assumed, "Nothing: every number came from the inputs."),
             _folded("Warnings", "warnings", plan.warnings, "None."),
@@ -108,11 +120,12 @@ class _Card:
     what: str
 
 
-def _cards(plan: Plan) -> list[_Card]:
+def _cards(plan: Plan, outcome: ExpertOutcome | None) -> list[_Card]:
     cards = []
     if plan.placement is not None:
         hosts, used = len(plan.placement.fabric.hosts), len(plan.placement.host_order())
-        cards.append(_Card(f"{plan.placement.ranks:,}", f"ranks on {used:,} of {counted(hosts, 'host')}"))
+        noun = "ranks" if plan.prediction is not None else "GPUs"
+        cards.append(_Card(f"{plan.placement.ranks:,}", f"{noun} on {used:,} of {counted(hosts, 'host')}"))
     if plan.prediction is not None:
         cards.append(_Card(milliseconds(plan.prediction.exposed_ms), "communication exposed per step"))
         for name, price in (plan.baselines or {}).items():
@@ -125,9 +138,11 @@ def _cards(plan: Plan) -> list[_Card]:
         cards.append(_Card(text, "of the kind searched" if bound.proven_optimal else "above the lower bound"))
     if plan.prediction is None and plan.experts is not None:
         cards.append(_Card(f"{plan.experts.experts:,}", f"experts in {plan.experts.slots:,} slots a layer"))
-        gaps = [row.gap for row in expert_rows(plan.experts) if row.gap is not None]
-        if gaps:
-            cards.append(_Card(f"≤ {percent(max(gaps))}", "above the lower bound in the worst layer"))
+        gap = worst_gap(plan.experts)
+        if gap is not None:
+            cards.append(_Card(f"≤ {percent(gap)}", "above the lower bound in the worst layer"))
+    if outcome is not None:
+        cards += [_Card(value, what) for value, what in expert_cards(outcome)]
     return cards
 
 
@@ -155,7 +170,7 @@ def _placement(view: ReportInput) -> dict[str, Any] | None:
 
     stage = stage_of_rank(view.job)
     return {
-        "figure": _safe(fabric_svg(plan.placement.fabric, plan.placement, stage, key="stages")),
+        "figure": safe(fabric_svg(plan.placement.fabric, plan.placement, stage, key="stages")),
         "help": reading_help(plan.placement.fabric),
         "order": _host_list(plan.placement, plan.placement.host),
         "stages": [] if stage is None else _hosts_of_stages(plan.placement, stage),
@@ -191,6 +206,8 @@ def _expert_groups(view: ReportInput) -> dict[str, Any] | None:
     plan, label = view.plan, expert_group_of_rank(view.plan)
     if plan.placement is None or plan.ep_rank_to_rank is None or label is None:
         return None
+    if view.job is None and len(plan.ep_rank_to_rank) == 1:
+        return None  # experts alone: all GPUs are one group
     placements = {PLAN: plan.placement} | ({LINEAR: view.linear} if view.linear is not None else {})
     whole = {name: (spread(placement, label) == 1).sum(0) for name, placement in placements.items()}
     names = levels(plan.placement.fabric)[:-1]
@@ -211,7 +228,7 @@ def _expert_group_figure(placement: RankPlacement, label: IntArray) -> Any:
     from topoplan.reports.fabric_figure import fabric_svg  # noqa: PLC0415 - only those who draw pay for it
     from topoplan.reports.labels import expert_group_labels  # noqa: PLC0415
 
-    return _safe(fabric_svg(placement.fabric, placement, labels=expert_group_labels(label), key="experts"))
+    return safe(fabric_svg(placement.fabric, placement, labels=expert_group_labels(label), key="experts"))
 
 
 def _loads(view: ReportInput) -> dict[str, Any] | None:
@@ -224,7 +241,7 @@ def _loads(view: ReportInput) -> dict[str, Any] | None:
     kinds = link_classes(plan.placement.fabric, view.traffic, placements | {PLAN: plan.placement.gpu})
     return {
         "columns": [*placements, PLAN],
-        "figures": [_safe(load_svg(kind, f"loads-{i}")) for i, kind in enumerate(kinds)],
+        "figures": [safe(load_svg(kind, f"loads-{i}")) for i, kind in enumerate(kinds)],
         "rows": [_load_row(kind) for kind in kinds],
         "compared": view.linear is not None,
     }
@@ -243,35 +260,8 @@ def _load_row(kind: LinkClass) -> dict[str, Any]:
     }
 
 
-def _experts(view: ReportInput) -> dict[str, Any] | None:
-    experts = view.plan.experts
-    if experts is None:
-        return None
+def _expert_view(view: ReportInput) -> ExpertView:
     settings = view.job.experts if view.job is not None else None
     load = settings.load if settings is not None and settings.load is not None else view.load
-    if load is not None and load.shape != (experts.layers, experts.experts):
-        load = None
-    rows: list[ExpertRow] = expert_rows(experts, load, settings.moe_layers if settings is not None else ())
-    balanced = [row.balancedness for row in rows if row.balancedness is not None]
-    gaps = [row.gap for row in rows if row.gap is not None]
-    return {
-        "map": experts,
-        "rows": rows,
-        "figure": _balance_figure(rows) if balanced else None,
-        "balance": (min(balanced), sum(balanced) / len(balanced)) if balanced else None,
-        "gap": (max(gaps), sum(gaps) / len(gaps)) if gaps else None,
-        "extra": experts.slots - experts.experts,
-    }
-
-
-def _balance_figure(rows: list[ExpertRow]) -> Any:
-    from topoplan.reports.expert_figure import balance_svg  # noqa: PLC0415 - only those who draw pay for it
-
-    return _safe(balance_svg(rows, "balance"))
-
-
-def _safe(svg: str) -> Any:
-    """Our own SVG, whose texts are escaped already."""
-    from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2
-
-    return Markup(svg)  # noqa: S704 - serialised by ElementTree
+    layers = settings.moe_layers if settings is not None else view.moe_layers
+    return ExpertView(view.plan, load, layers, view.outcome, view.before)

@@ -62,6 +62,11 @@ def rank_labels(ranks: int) -> Labels:
     return Labels("ranks", np.arange(ranks) // size, names, _ordered(count))
 
 
+def shades(count: int) -> tuple[str, ...]:
+    """Colours from light, for little, to dark, for much."""
+    return _ordered(count)[::-1]
+
+
 def _ordered(count: int) -> tuple[str, ...]:
     """Colours from dark to light, between the samples of the scale."""
     scale = np.array([_channels(colour) for colour in _VIRIDIS])

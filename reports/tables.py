@@ -198,7 +198,10 @@ def bound_rows(plan: Plan) -> list[BoundRow]:
 
 
 def expert_rows(
-    experts: ExpertPlacement, load: FloatArray | None = None, layers: tuple[int, ...] = ()
+    experts: ExpertPlacement,
+    load: FloatArray | None = None,
+    layers: tuple[int, ...] = (),
+    speed: FloatArray | None = None,
 ) -> list[ExpertRow]:
     """Layers of an expert map.
 
@@ -208,9 +211,11 @@ def expert_rows(
         [layers, experts] float64 tokens; without it balancedness is not known.
     layers
         Model layer of each row; numbered from 0 when empty.
+    speed
+        [gpus] float64 relative speed of each GPU; all alike when None.
     """
     names = layers if len(layers) == experts.layers else tuple(range(experts.layers))
-    balanced = experts.balancedness(load) if load is not None else None
+    balanced = _balanced(experts, load, np.ones(experts.gpus) if speed is None else speed)
     gap = _expert_gap(experts)
     copies = experts.copies.max(1)
     rows = []
@@ -220,6 +225,20 @@ def expert_rows(
         possible = min(1.0, b * (1 + g)) if b is not None and g is not None else None
         rows.append(ExpertRow(layer, b, possible, g, int(copies[i])))
     return rows
+
+
+def _balanced(experts: ExpertPlacement, load: FloatArray | None, speed: FloatArray) -> FloatArray | None:
+    """[layers] float64 load over speed that all GPUs would have if it could be poured, over the largest."""
+    if load is None:
+        return None
+    level = load.sum(1) / speed[np.unique(experts.slot_gpu)].sum()
+    return np.asarray(level / (experts.gpu_load(load) / speed).max(1), np.float64)
+
+
+def worst_gap(experts: ExpertPlacement) -> float | None:
+    """Largest of the layers' max load / lower bound - 1; None where no bound is known."""
+    gap = _expert_gap(experts)
+    return None if gap is None else float(gap.max())
 
 
 def _expert_gap(experts: ExpertPlacement) -> FloatArray | None:
@@ -241,8 +260,8 @@ def summary_lines(plan: Plan) -> list[str]:
         lines.append(f"{milliseconds(plan.prediction.exposed_ms)} of communication exposed per step.")
     lines += [_bound_line(row) for row in bound_rows(plan)]
     if plan.experts is not None:
-        gap = _expert_gap(plan.experts)
-        worst = f"; worst layer {percent(float(gap.max()))} above its lower bound" if gap is not None else ""
+        gap = worst_gap(plan.experts)
+        worst = f"; worst layer {percent(gap)} above its lower bound" if gap is not None else ""
         lines.append(
             f"{plan.experts.experts} experts of {counted(plan.experts.layers, 'layer')} in {plan.experts.slots} slots "
             f"on {counted(plan.experts.gpus, 'GPU')}{worst}."

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
+from topoplan.errors import InputError
+
+Thing = TypeVar("Thing")
 MAX_NAMES = 2_000_000  # more than any cluster has; bounds what a hostile list can cost
 _MAX_LENGTH = 253  # RFC 1123: longest host name
 # Neither option-like nor special to any shell or launch file.
@@ -136,6 +140,26 @@ def _run_text(run: tuple[str, str, int, int, str]) -> str:
     if low == high:
         return stem + first + tail
     return f"{stem}[{first}-{str(high).zfill(len(first))}]{tail}"
+
+
+def pick(kind: str, name: str, known: Mapping[str, Thing]) -> Thing:
+    """The thing of that name in a registry.
+
+    Parameters
+    ----------
+    kind
+        What the things are, for messages.
+
+    Raises
+    ------
+    InputError
+        There is none; the hint names the likeliest, and all.
+    """
+    if name in known:
+        return known[name]
+    every = f"known: {', '.join(known)}"
+    near = closest(name, known)
+    raise InputError(f"{kind} {name[:80]!r} is not known", hint=f"{near} {every}" if near else every)
 
 
 def closest(name: str, known: Iterable[str]) -> str:

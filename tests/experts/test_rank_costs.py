@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from topoplan.errors import InputError
 from topoplan.experts import read_rank_costs, write_rank_costs
-from topoplan.experts.rank_costs import USAGE
+from topoplan.experts.rank_costs import RANK_COSTS_USAGE
 
 
 @given(ranks=st.integers(1, 8), seed=st.integers(0, 2**32), whole=st.booleans())
@@ -27,7 +27,7 @@ def test_text() -> None:
     assert json.loads(text) == {"rank_cost_matrix": [[0, 10], [20, 0]]}
     assert b"." not in text
     assert read_rank_costs(b"[[0, 1.5], [2, 0]]").tolist() == [[0, 1.5], [2, 0]]
-    assert "experimental" in USAGE
+    assert "experimental" in RANK_COSTS_USAGE
 
 
 @pytest.mark.parametrize(

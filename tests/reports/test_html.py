@@ -85,14 +85,14 @@ def test_each_figure_has_alt_text_and_ids_are_unique(example: Example) -> None:
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     figures = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(figures) == 5  # stages, expert groups, NICs, leaf uplinks, balance
+    assert len(figures) == 7  # stages, expert groups, NICs, leaf uplinks, balance, GPU loads before and after
     for attributes in figures:
         assert attributes["role"] == "img"
         labels = (attributes["aria-labelledby"] or "").split()
         assert len(labels) == 2
         assert set(labels) <= set(ids)
     texts = re.findall(r"<(?:title|desc) id=[^>]*>([^<]+)</", render_html(view(example)))
-    assert len(texts) == 10
+    assert len(texts) == 14
     assert all(len(text) > 5 for text in texts)
 
 
@@ -167,7 +167,7 @@ def test_experts_alone(example: Example) -> None:
     experts = ExpertPlacement(2, np.array([[0, 3, 1, 2]]), max_load=np.array([5.0]), lower_bound=np.array([5.0]))
     plan = Plan("serve", "lab", {}, 0, experts=experts)
     text = Page(render_html(ReportInput(plan, "topoplan experts", load=load))).text
-    assert "places experts" in text
+    assert "The busiest GPU has 1.000 times the mean GPU's load (mean of layers); without a plan: 1.40 times." in text
     assert "1.000 on average" in text
     assert "4 experts of 1 layer in 4 slots on 2 GPUs: 0 extra copies" in text
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,15 +17,33 @@ from topoplan.cli.plans import report_html
 from topoplan.errors import InputError
 
 if TYPE_CHECKING:
+    from topoplan.cli.expert_files import MapFiles
+    from topoplan.model.plan import InputFile
+    from topoplan.planning.expert_inputs import LayerNumbers, LoadFile
     from topoplan.planning.expert_outcome import ExpertOutcome
+    from topoplan.planning.expert_request import ExpertRequest
 
 EPILOG = """\b
-Examples:
-  topoplan experts load.npy --topology gb200-nvl72x8 --gpus 32 --slots 288 --out plan
-  topoplan experts load.csv -t fabric.yaml --gpus 32 --slots 288 --groups 8 --out plan
-  topoplan experts load.npy -t fabric.yaml --gpus 32 --slots 288 --routes trace.npz --out plan
-  topoplan experts new.npy -t fabric.yaml --gpus 32 --slots 288 --previous plan --max-moves 7% --out next
-  topoplan experts load.npy -t fabric.yaml --gpus 32 --slots 544 --replicas-across host 2 --out plan"""
+Examples, with a fabric of the catalogue (your own file does as well):
+  topoplan experts load.npy -t two-pods-fragmented --gpus 32 --slots 288 --out plan
+\b
+Groups of experts whole on a host, as EPLB's hierarchical rule has it:
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --groups 8 --out plan
+\b
+Few remote hosts a token, from a routing trace; then fewer still at a balance of 0.95:
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --routes trace.npz --out plan
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --routes trace.npz --min-balance 0.95 --out plan
+\b
+Rebalance a running engine, moving at most 7 % of the slots; from a plan or from the engine's own map:
+  topoplan experts new.npy -t FABRIC --gpus 32 --slots 288 --previous plan --max-moves 7% --out next
+  topoplan experts new.npy -t FABRIC --gpus 32 --slots 288 --previous map.json --max-moves 7% --out next
+\b
+What SGLang's recorder wrote, decode priced, for several engines:
+  topoplan experts recorder.pt -t FABRIC --gpus 32 --slots 288 --phase decode --engine sglang --engine trtllm --out plan
+\b
+How many slots; what one lost host must not lose:
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --sweep-slots
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 544 --replicas-across host 2 --out plan"""
 PHASES = click.Choice(["prefill", "decode"])
 
 
@@ -35,7 +55,7 @@ PHASES = click.Choice(["prefill", "decode"])
 @click.option("--groups", type=click.IntRange(0), default=0, metavar="K", help="Expert groups that stay on one host.")
 @click.option("--routes", metavar="FILE", help="Routing trace (.npz): what tokens chose, and where they came from.")
 @click.option("--min-balance", type=float, metavar="B", help="With --routes: fewest remote hosts at this balance.")
-@click.option("--previous", metavar="PLAN", help="Plan in force: keep its GPUs, move few experts.")
+@click.option("--previous", metavar="PLAN|MAP", help="In force: a plan, or an engine's map. Move few experts from it.")
 @click.option("--max-moves", default="", metavar="M|M%", help="Most slots that may change, over all layers.")
 @click.option("--horizon", metavar="TIME", help="How long new loads last; moves must pay within that [600 s].")
 @click.option("--chunk", metavar="SIZE", help="Most bytes that a GPU sends or receives at a time [1 GB].")
@@ -53,45 +73,76 @@ PHASES = click.Choice(["prefill", "decode"])
     type=PHASES,
     default="prefill",
     show_default=True,
-    help="Prefill: DeepEP's normal kernels; decode: its low-latency ones.",
+    help="Prefill: DeepEP's normal kernels; decode: its low-latency ones. Plan each from its own load.",
 )
 @click.option("--batch-tokens", type=click.IntRange(1), metavar="T", help="Tokens of a batch, all GPUs together.")
 @click.option("--sweep-slots", is_flag=True, help="Also price other numbers of slots a GPU, and recommend one.")
 @click.option("--source-slots", is_flag=True, help="Also choose one copy of each expert for each source rank.")
 @click.option("--model", default="", metavar="NAME", help="Preset that gives sizes [by the number of experts].")
-@click.option("--expert-format", "formats", multiple=True, metavar="NAME", help="Map to write [sglang]; repeatable.")
+@click.option(
+    "--moe-layers", metavar="LIST", help="Layers of the model that the rows are, such as 3-60 [by the model]."
+)
+@click.option(
+    "--expert-format", "--engine", "formats", multiple=True, metavar="NAME",
+    help="Map to write [sglang]; repeatable: sglang vllm trtllm vllm-ascend omni-infer eplb sglang-rank-costs.",
+)  # fmt: skip
 @click.option("--out", metavar="DIR", help="Write plan.json, the expert map and a report there.")
 @click.option("--no-report", is_flag=True, help="Write no report.html.")
 @options.output
 def command(
-    load: str, topology: str, host_type: str | None, format_name: str | None, routes: str | None, previous: str | None,
-    horizon: str | None, chunk: str | None, replicas_across: tuple[str, int] | None, batch_tokens: int | None,
-    formats: tuple[str, ...], out: str | None, no_report: bool, output: str, sweep_slots: bool, **plain: Any,
+    load: str, topology: str, host_type: str | None, format_name: str | None, moe_layers: str | None,
+    formats: tuple[str, ...], out: str | None, no_report: bool, output: str, **asked: Any,
 ) -> None:  # fmt: skip
-    """Replicate and place experts from LOAD: tokens by layer and expert, .npy or .csv, [layers, experts].
+    """Replicate and place experts from LOAD: tokens by layer and expert.
 
-    A load of shape [steps, layers, experts] is a history: the loads to plan for are forecast from it.
+    LOAD is .npy or .csv of [layers, experts], or what SGLang's recorder wrote (.pt, .csv). With steps,
+    [steps, layers, experts], it is a history: the loads to plan for are forecast from it.
     """
-    from topoplan.files.arrays import parse_history, parse_routes, read_array_source  # noqa: PLC0415 - help stays quick
-    from topoplan.model.plan import InputFile  # noqa: PLC0415
-    from topoplan.planning.expert_request import CHUNK_BYTES, HORIZON_S  # noqa: PLC0415
-    from topoplan.planning.experts import ExpertRequest, plan_experts  # noqa: PLC0415
-    from topoplan.planning.folder import open_plan  # noqa: PLC0415
+    from topoplan.cli.expert_files import map_files  # noqa: PLC0415 - help stays quick
+    from topoplan.experts import DEFAULT_FORMATS  # noqa: PLC0415
+    from topoplan.planning.expert_inputs import open_load, parse_layers  # noqa: PLC0415
+    from topoplan.planning.experts import plan_experts  # noqa: PLC0415
     from topoplan.planning.inputs import open_fabric  # noqa: PLC0415
+
+    given = open_load(load, parse_layers(moe_layers) if moe_layers else ())
+    fabric = open_fabric(topology, host_type=host_type, format=format_name)
+    request, numbers = _request(given, {"fabric": fabric.file, "load": given.file}, **asked)
+    with _working("placing experts"):
+        outcome = plan_experts(request, fabric.fabric)
+    outcome = _with_curve(request, outcome, numbers)
+    maps = map_files(outcome.plan, formats or DEFAULT_FORMATS, numbers)  # before anything is shown: it may be refused
+    render.notes("warning", outcome.plan.warnings)
+    if out:
+        _write(request, outcome, numbers, maps, out, report=not no_report)
+    _show(outcome, output)
+
+
+def _request(
+    given: LoadFile, inputs: dict[str, InputFile], *, routes: str | None, previous: str | None, horizon: str | None,
+    chunk: str | None, replicas_across: tuple[str, int] | None, batch_tokens: int | None, sweep_slots: bool,
+    **plain: Any,
+) -> tuple[ExpertRequest, LayerNumbers]:  # fmt: skip
+    """What is asked for, and which layers of the model the rows of the load are."""
+    from topoplan.files.arrays import parse_routes, read_array_source  # noqa: PLC0415 - help stays quick
+    from topoplan.model.plan import InputFile as File  # noqa: PLC0415
+    from topoplan.planning.expert_inputs import number_layers, open_previous  # noqa: PLC0415
+    from topoplan.planning.expert_model import model_of  # noqa: PLC0415
+    from topoplan.planning.expert_request import CHUNK_BYTES, HORIZON_S, ExpertRequest  # noqa: PLC0415
     from topoplan.units import parse_bytes, parse_seconds  # noqa: PLC0415
 
-    source = read_array_source(load)
-    history = parse_history(source)
-    fabric = open_fabric(topology, host_type=host_type, format=format_name)
-    inputs = {"fabric": fabric.file, "load": InputFile(source.name, source.sha256)}
+    layers, experts = given.load.shape[-2:]
+    numbers = number_layers(given.numbers, layers, model_of(plain["model"], experts)[0])
     trace = read_array_source(routes) if routes else None
     if trace:
-        inputs["routes"] = InputFile(trace.name, trace.sha256)
+        inputs["routes"] = File(trace.name, trace.sha256)
+    old = None
+    if previous:
+        old, inputs["previous"] = open_previous(previous, plain["gpus"], numbers, layers)
     request = ExpertRequest(
-        load=history if len(history) > 1 else history[0],
+        load=given.load,
         inputs=inputs,
         routes=parse_routes(trace) if trace else None,
-        previous=open_plan(previous).plan if previous else None,
+        previous=old,
         across=replicas_across[0] if replicas_across else "",
         least=replicas_across[1] if replicas_across else 0,
         horizon_s=_quantity(parse_seconds, "--horizon", horizon, HORIZON_S),
@@ -100,11 +151,7 @@ def command(
         sweep=sweep_slots,
         **plain,
     )
-    outcome = plan_experts(request, fabric.fabric)
-    render.notes("warning", outcome.plan.warnings)
-    if out:
-        _write(outcome, out, formats, report=not no_report)
-    _show(outcome, output)
+    return request, numbers
 
 
 def _quantity(parse: Callable[[object], float], option: str, text: str | None, default: float) -> float:
@@ -115,25 +162,68 @@ def _quantity(parse: Callable[[object], float], option: str, text: str | None, d
         raise InputError(f"{option}: {error}") from None
 
 
-def _write(outcome: ExpertOutcome, out: str, formats: tuple[str, ...], *, report: bool) -> None:
-    from topoplan.experts import DEFAULT_FORMATS  # noqa: PLC0415 - help stays quick
-    from topoplan.planning.artefacts import plan_artefacts  # noqa: PLC0415
+@contextmanager
+def _working(text: str) -> Iterator[None]:
+    """Say on a terminal that something is being done; Ctrl-C ends it."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415 - only on a terminal
+
+    with Console(stderr=True).status(f"{text} (Ctrl-C ends it)"):
+        yield
+
+
+def _with_curve(request: ExpertRequest, outcome: ExpertOutcome, numbers: LayerNumbers) -> ExpertOutcome:
+    """The outcome with what the plan assumes of layers and, for a plan from a trace, the curve that it was taken from.
+
+    Ctrl-C leaves the curve out: the plan is made already.
+    """
+    from topoplan.planning.expert_curve import draw_curve  # noqa: PLC0415 - help stays quick
+    from topoplan.planning.expert_record import planned_load  # noqa: PLC0415
+
+    if numbers.reason:
+        outcome = replace(outcome, plan=replace(outcome.plan, assumed=(*outcome.plan.assumed, numbers.reason)))
+    if request.routes is None or request.groups:
+        return outcome
+    try:
+        with _working("balance against remote hosts"):
+            curve = draw_curve(replace(request, load=planned_load(request, outcome)), outcome.plan)
+    except KeyboardInterrupt:
+        render.note("interrupted: the plan is kept, the curve of balance against remote hosts is left out")
+        return outcome
+    return replace(outcome, curve=curve)
+
+
+def _write(
+    request: ExpertRequest, outcome: ExpertOutcome, numbers: LayerNumbers, maps: MapFiles, out: str, *, report: bool
+) -> None:
+    from topoplan.planning.artefacts import plan_artefacts  # noqa: PLC0415 - help stays quick
+    from topoplan.planning.expert_record import outcome_files, planned_load  # noqa: PLC0415
     from topoplan.planning.folder import save  # noqa: PLC0415
 
     shown = shlex.join(["topoplan", *sys.argv[1:]])
-    contents = plan_artefacts(outcome.plan, None, (), formats or DEFAULT_FORMATS)
-    contents.files["experts/outcome.json"] = json.dumps(outcome.record(), indent=1) + "\n"
-    if outcome.migration is not None:
-        contents.files["experts/moves.json"] = json.dumps(outcome.migration.record()) + "\n"
+    contents = plan_artefacts(outcome.plan, None)
+    contents.files.update(outcome_files(request, outcome, numbers))
+    contents.files.update({f"experts/{name}": content for name, content in maps.content.items()})
     if report:
-        contents.files["report.html"] = report_html(outcome.plan, None, shown)
+        contents.files["report.html"] = report_html(
+            outcome.plan,
+            None,
+            shown,
+            load=planned_load(request, outcome),
+            moe_layers=numbers.moe_layers,
+            outcome=outcome,
+            before=request.previous.experts if request.previous is not None else None,
+        )
     save(out, contents, {"command": shown})
     render.note(f"wrote {out}/")
+    maps.say()
 
 
 def _show(outcome: ExpertOutcome, output: str) -> None:
-    from topoplan.cli import expert_tables  # noqa: PLC0415 - help stays quick
-    from topoplan.files.plan_json import format_plan  # noqa: PLC0415
+    from topoplan.files.plan_json import format_plan  # noqa: PLC0415 - help stays quick
+    from topoplan.reports import expert_tables  # noqa: PLC0415
     from topoplan.reports.tables import summary_lines  # noqa: PLC0415
 
     if output != "table":

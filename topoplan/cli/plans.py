@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,14 +32,20 @@ def show_plan(plan: Plan, output: str) -> None:
         click.echo(line)
 
 
-def report_html(plan: Plan, job: Job | None, command: str, hosts: tuple[str, ...] | None = None) -> str:
-    """The report of a plan that was made within `hosts` (None for the whole fabric)."""
+def report_html(plan: Plan, job: Job | None, command: str, hosts: tuple[str, ...] | None = None, **experts: Any) -> str:
+    """The report of a plan that was made within `hosts` (None for the whole fabric).
+
+    Parameters
+    ----------
+    experts
+        `load`, `moe_layers`, `outcome` and `before` of `ReportInput`, where experts alone were planned.
+    """
     from topoplan.planning.hosts import allowed_hosts  # noqa: PLC0415
     from topoplan.planning.solve import job_traffic, linear_placement  # noqa: PLC0415
     from topoplan.reports.html import ReportInput, render_html  # noqa: PLC0415
 
     if job is None or plan.placement is None:
-        return render_html(ReportInput(plan, command))
+        return render_html(ReportInput(plan, command, **experts))
     fabric = plan.placement.fabric
     traffic = job_traffic(job, fabric, allowed_hosts(fabric, hosts))
     return render_html(ReportInput(plan, command, traffic, job, linear_placement(job, fabric, hosts)))

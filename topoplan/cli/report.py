@@ -16,12 +16,24 @@ def command(plan: str, out: str | None) -> None:
 
     from topoplan.cli.plans import report_html  # noqa: PLC0415
     from topoplan.files.atomic import write_file  # noqa: PLC0415
+    from topoplan.planning.expert_record import (  # noqa: PLC0415
+        read_numbers,
+        read_outcome,
+        read_planned_load,
+        read_previous,
+    )
     from topoplan.planning.folder import open_plan  # noqa: PLC0415
 
     opened = open_plan(plan)
     run = opened.path / "run.json"
     made_by = json.loads(run.read_text()).get("command", "") if run.is_file() else ""
-    text = report_html(opened.plan, opened.job, str(made_by), opened.hosts)
+    experts = {
+        "load": read_planned_load(opened.path),
+        "outcome": read_outcome(opened.path, opened.plan),
+        "before": read_previous(opened.path),
+        "moe_layers": read_numbers(opened.path).moe_layers,
+    }
+    text = report_html(opened.plan, opened.job, str(made_by), opened.hosts, **experts)
     if out == "-":
         click.echo(text)
         return

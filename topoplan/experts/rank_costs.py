@@ -16,9 +16,10 @@ from topoplan.experts.json_text import parse_json, row_lines
 from topoplan.model.fabric import FloatArray
 
 KEY = "rank_cost_matrix"
-FILE_NAME = "rank-costs.json"
-USAGE = (
-    f"--enable-eplb --eplb-algorithm topology_aware --eplb-topology {FILE_NAME} --ep-dispatch-algorithm static"
+RANK_COSTS = "sglang-rank-costs"  # what it is asked for by, beside the formats of maps
+RANK_COSTS_FILE = "rank-costs.json"
+RANK_COSTS_USAGE = (
+    f"--enable-eplb --eplb-algorithm topology_aware --eplb-topology {RANK_COSTS_FILE} --ep-dispatch-algorithm static"
     "  # experimental: an open proposal (pull request 37923), in no release of SGLang; no redundant experts"
 )
 

@@ -78,6 +78,45 @@ def moe_layers_of(load: FloatArray) -> tuple[int, ...]:
     return tuple(int(layer) for layer in np.flatnonzero(load.sum(axis=(0, 2)) > 0))
 
 
+def read_counts_csv(text: str) -> FloatArray:
+    """[1, layers, experts] float64 of the recorder's older CSV: a line of layer_id, expert_id, count for each pair.
+
+    Raises
+    ------
+    InputError
+        Not such a file; names the line.
+    """
+    lines = text.removeprefix("\ufeff").splitlines()
+    titles = [title.strip(' "').lower() for title in lines[0].split(",")]
+    if titles != ["layer_id", "expert_id", "count"]:
+        raise InputError(
+            f"the columns are {', '.join(titles)[:80]!r}, not layer_id, expert_id, count",
+            hint="a load without such titles is a row of tokens for each layer, a column for each expert",
+        )
+    rows = [_count_row(number, line) for number, line in enumerate(lines[1:], 2) if line.strip()]
+    if not rows:
+        raise InputError("the file counts nothing below its titles")
+    layers, experts = max(row[0] for row in rows) + 1, max(row[1] for row in rows) + 1
+    if layers * experts > MAX_BYTES // 8:
+        raise InputError(f"{layers} layers of {experts} experts are more than any model has")
+    count = np.zeros((1, layers, experts))
+    for layer, expert, tokens in rows:
+        count[0, layer, expert] += tokens
+    return count
+
+
+def _count_row(number: int, line: str) -> tuple[int, int, float]:
+    """Layer, expert and tokens of a line."""
+    try:
+        layer, expert, tokens = line.split(",")
+        row = int(layer), int(expert), float(tokens)
+    except ValueError:
+        raise InputError(f"line {number}: {line[:40]!r} is not layer_id, expert_id, count") from None
+    if row[0] < 0 or row[1] < 0 or not 0 <= row[2] < float("inf"):
+        raise InputError(f"line {number}: layer {row[0]}, expert {row[1]} has load {row[2]}")
+    return row
+
+
 def read_recorded_map(data: bytes) -> IntArray:
     """[layers, slots] int64 of a .pt expert location, or the last map of a recorder's file; errors as the load's."""
     content = _load(data)

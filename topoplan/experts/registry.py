@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from topoplan.errors import InputError
 from topoplan.experts import eplb, omni_infer, sglang, trtllm, vllm, vllm_ascend
 from topoplan.experts.base import ExpertMapFormat
-from topoplan.names import closest
+from topoplan.names import pick
 
 FORMATS: dict[str, ExpertMapFormat] = {
     form.name: form
@@ -29,8 +28,4 @@ def get_format(name: str) -> ExpertMapFormat:
     InputError
         There is none; the hint names the likeliest.
     """
-    if name not in FORMATS:
-        known = f"known: {', '.join(FORMATS)}"
-        near = closest(name, FORMATS)
-        raise InputError(f"expert map {name[:80]!r} is not known", hint=f"{near} {known}" if near else known)
-    return FORMATS[name]
+    return pick("expert map", name, FORMATS)

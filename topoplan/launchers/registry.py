@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from topoplan.errors import InputError
 from topoplan.launchers import openmpi, rankmap, slurm, torchrun
 from topoplan.launchers.base import Launcher
 from topoplan.model.capability import Capability, Freedom
-from topoplan.names import closest
+from topoplan.names import pick
 
 LAUNCHERS: dict[str, Launcher] = {
     launcher.name: launcher
@@ -30,11 +29,7 @@ def get_launcher(name: str) -> Launcher:
     InputError
         There is none; the hint names the likeliest.
     """
-    if name not in LAUNCHERS:
-        known = f"known: {', '.join(LAUNCHERS)}"
-        near = closest(name, LAUNCHERS)
-        raise InputError(f"launcher {name[:80]!r} is not known", hint=f"{near} {known}" if near else known)
-    return LAUNCHERS[name]
+    return pick("launcher", name, LAUNCHERS)
 
 
 def capability(names: Iterable[str]) -> Capability:

@@ -7,6 +7,7 @@ from typing import Any
 
 from topoplan.model.plan import Plan
 from topoplan.planning.expert_balance import Balance
+from topoplan.planning.expert_curve import Curve
 from topoplan.planning.expert_engines import Judgement
 from topoplan.planning.expert_moves import Migration
 from topoplan.planning.expert_slots import SlotSweep
@@ -58,6 +59,7 @@ class ExpertOutcome:
     judgement: Judgement | None = None
     sweep: SlotSweep | None = None
     foretold: Foretold | None = None
+    curve: Curve | None = None
 
     def record(self) -> dict[str, Any]:
         """Everything but the plan as plain data; deterministic."""
@@ -67,6 +69,7 @@ class ExpertOutcome:
             "judgement": self.judgement,
             "sweep": self.sweep,
             "forecast": self.foretold,
+            "curve": self.curve,
         }
         result: dict[str, Any] = {name: asdict(part) for name, part in parts.items() if part is not None}
         if self.migration is not None:

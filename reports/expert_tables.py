@@ -1,14 +1,19 @@
-"""Rows that `topoplan experts` prints."""
+"""Tables and sentences of what planning experts found out, for terminals and reports: plain text, nothing drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from topoplan.planning.expert_engines import ENGINES, Engine, Judgement
-from topoplan.planning.expert_moves import Migration
-from topoplan.planning.expert_outcome import ExpertOutcome, Foretold, Survival
-from topoplan.planning.expert_slots import SlotSweep
+from topoplan.planning.expert_engines import ENGINES
 from topoplan.reports.amounts import counted, milliseconds, percent, quantity
+
+if TYPE_CHECKING:
+    from topoplan.planning.expert_curve import Curve
+    from topoplan.planning.expert_engines import Engine, Judgement
+    from topoplan.planning.expert_moves import Migration
+    from topoplan.planning.expert_outcome import ExpertOutcome, Foretold, Survival
+    from topoplan.planning.expert_slots import SlotSweep
 
 Rows = list[list[str]]
 
@@ -18,9 +23,10 @@ def tables(outcome: ExpertOutcome) -> list[tuple[str, list[str], Rows]]:
     found: list[tuple[str, list[str], Rows]] = [("", ["", "mean of layers", "worst layer"], balance_rows(outcome))]
     if outcome.judgement is not None:
         found.append(("Under each engine's rule", *engine_table(outcome.judgement)))
+    if outcome.curve is not None:
+        found.append(("Balance against remote hosts", *curve_table(outcome.curve)))
     if outcome.foretold is not None and outcome.foretold.scores:
-        rows = [[name, f"{score:.4f}"] for name, score in outcome.foretold.scores.items()]
-        found.append(("Forecasts, by back-test", ["", "balance"], rows))
+        found.append(("Forecasts, by back-test", *forecast_table(outcome.foretold)))
     if outcome.sweep is not None:
         found.append(("Slots of a GPU", *sweep_table(outcome.sweep)))
     if outcome.migration is not None and outcome.migration.rows:
@@ -37,9 +43,16 @@ def lines(outcome: ExpertOutcome) -> list[str]:
         found += change_lines(outcome.migration)
     if outcome.judgement is not None:
         found += judgement_lines(outcome.judgement)
+    if outcome.curve is not None:
+        found += curve_lines(outcome.curve)
     if outcome.sweep is not None:
-        found.append(f"Recommended: {outcome.sweep.recommended} slots a GPU: {outcome.sweep.reason}.")
+        found.append(recommendation(outcome.sweep))
     return found
+
+
+def recommendation(sweep: SlotSweep) -> str:
+    """How many slots a GPU should have, and why."""
+    return f"Recommended: {sweep.recommended} slots a GPU: {sweep.reason}."
 
 
 def balance_rows(outcome: ExpertOutcome) -> Rows:
@@ -56,9 +69,9 @@ def engine_table(judgement: Judgement) -> tuple[list[str], Rows]:
     """Columns and rows: a column for each rule."""
     engines = judgement.engines
     rows = [
-        ["Balance, expected", *(f"{e.balance:.4f}" for e in engines)],
-        ["Balance that a batch shows", *(f"{e.shown:.4f}" for e in engines)],
-        ["Remote hosts per token", *(f"{e.remote_hosts:.3f}" for e in engines)],
+        ["Balance", *(f"{e.balance:.4f}" for e in engines)],
+        ["... in one batch", *(f"{e.shown:.4f}" for e in engines)],
+        ["Remote hosts", *(f"{e.remote_hosts:.3f}" for e in engines)],
     ]
     for name, read in _SIZES:
         values = [read(e) for e in engines]
@@ -72,13 +85,13 @@ def engine_table(judgement: Judgement) -> tuple[list[str], Rows]:
 
 
 _SIZES: tuple[tuple[str, Callable[[Engine], float | None]], ...] = (
-    ("Busiest NIC, a layer", lambda e: e.nic_bytes),
-    ("Busiest uplink, a layer", lambda e: e.uplink_bytes),
-    ("Busiest NVLink, a layer", lambda e: e.nvlink_bytes),
+    ("Busiest NIC", lambda e: e.nic_bytes),
+    ("Busiest uplink", lambda e: e.uplink_bytes),
+    ("Busiest NVLink", lambda e: e.nvlink_bytes),
 )
 _TIMES: tuple[tuple[str, Callable[[Engine], float | None]], ...] = (
     ("Dispatch", lambda e: e.dispatch_ms),
-    ("Experts, slowest GPU", lambda e: e.expert_ms),
+    ("Experts", lambda e: e.expert_ms),
     ("Combine", lambda e: e.combine_ms),
     ("Layer", lambda e: e.layer_ms),
 )
@@ -91,6 +104,24 @@ def judgement_lines(judgement: Judgement) -> list[str]:
     return [
         f"Priced from {made}, {judgement.kernel} kernels, {judgement.batch_tokens:,} tokens a batch, {layers}.",
         f"A perfectly even plan shows a balance of {judgement.noise_floor:.4f} in such a batch: its noise hides more.",
+        "Remote hosts: those a token visits beside its own. Links: bytes of a layer, dispatch and combine. Times: of a "
+        "layer's slowest link or GPU.",
+    ]
+
+
+def curve_table(curve: Curve) -> tuple[list[str], Rows]:
+    """Columns and rows: a row for each way, the plan and balance alone among them, best balance first."""
+    ways = [("another way", point) for point in curve.points]
+    ways += [("this plan *", curve.chosen), ("balance alone, copies used evenly", curve.plain)]
+    ways.sort(key=lambda way: (-way[1].balance, way[1].remote_hosts))
+    return ["", "balance", "remote hosts"], [[name, f"{p.balance:.4f}", f"{p.remote_hosts:.3f}"] for name, p in ways]
+
+
+def curve_lines(curve: Curve) -> list[str]:
+    """What the curve was made of, and how to move along it."""
+    return [
+        f"The curve is the mean of {curve.layers} of {counted(curve.of, 'layer')} on the trace that was planned from; "
+        "--min-balance moves along it."
     ]
 
 
@@ -108,6 +139,14 @@ def survival_lines(survival: Survival, balance: float) -> list[str]:
             f"{max(0.0, survival.free_balance - balance):.4f} of balance ({survival.free_balance:.4f} without)."
         )
     return found
+
+
+def forecast_table(foretold: Foretold) -> tuple[list[str], Rows]:
+    """Columns and rows: a row for each method."""
+    rows = [
+        [name + (" *" if name == foretold.method else ""), f"{score:.4f}"] for name, score in foretold.scores.items()
+    ]
+    return ["", "balance"], rows
 
 
 def forecast_lines(foretold: Foretold) -> list[str]:
