@@ -5,16 +5,27 @@ from __future__ import annotations
 import click
 
 
-@click.command("explain", epilog="\b\nExample:\n  topoplan explain plan")
+@click.command("explain", epilog="\b\nExamples:\n  topoplan explain plan\n  topoplan explain plan --exact-links")
 @click.argument("plan", metavar="PLAN")
-def command(plan: str) -> None:
+@click.option("--exact-links", is_flag=True, help="Load every real cable, by equal-cost multipath.")
+def command(plan: str, exact_links: bool) -> None:
     """Say in words what PLAN does, what it is worth, and what it assumes."""
-    from topoplan.planning.folder import open_plan  # noqa: PLC0415 - help stays quick
+    from topoplan.cli import links  # noqa: PLC0415 - help stays quick
+    from topoplan.errors import InputError  # noqa: PLC0415
+    from topoplan.planning import score  # noqa: PLC0415
+    from topoplan.planning.folder import open_plan  # noqa: PLC0415
     from topoplan.reports.tables import summary_lines  # noqa: PLC0415
 
-    made = open_plan(plan).plan
+    opened = open_plan(plan)
+    made = opened.plan
     for line in summary_lines(made):
         click.echo(line)
+    if exact_links:
+        if made.placement is None or opened.job is None:
+            raise InputError("--exact-links needs a plan of ranks, with its job beside it")
+        links.show(score.exact_links(opened.job, made.placement, opened.hosts))
+    else:
+        links.brief(opened.job, made.placement, opened.hosts)
     for title, lines in (("Assumed:", made.assumed), ("Warnings:", made.warnings)):
         if lines:
             click.echo(title)

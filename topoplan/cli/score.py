@@ -19,25 +19,37 @@ output of a probe."""
 @click.argument("job", metavar="JOB")
 @options.topology
 @click.option("--observed", required=True, metavar="FILE", help="The order to price; - for stdin.")
+@click.option("--exact-links", is_flag=True, help="Load every real cable as well, by equal-cost multipath.")
 @options.output
 def command(
-    job: str, topology: str, host_type: str | None, format_name: str | None, observed: str, output: str
+    job: str,
+    topology: str,
+    host_type: str | None,
+    format_name: str | None,
+    observed: str,
+    exact_links: bool,
+    output: str,
 ) -> None:
     """Price an order of ranks as it is, beside the plain orders of the same fabric."""
-    from topoplan.files.inputs import read_source  # noqa: PLC0415 - help stays quick
+    from topoplan.cli import links  # noqa: PLC0415 - help stays quick
+    from topoplan.files.inputs import read_source  # noqa: PLC0415
     from topoplan.files.plan_text import prediction_record  # noqa: PLC0415
     from topoplan.launchers import parse_observed, place_observed  # noqa: PLC0415
+    from topoplan.planning import score as pricing  # noqa: PLC0415
     from topoplan.planning.inputs import open_fabric, open_job  # noqa: PLC0415
-    from topoplan.planning.score import score  # noqa: PLC0415
 
     read = open_job(job)
     fabric = open_fabric(topology, host_type=host_type, format=format_name).fabric
     source = read_source(observed, limit=2**30)
     placement = place_observed(fabric, parse_observed(source.text))
-    result = score(read.job, fabric, placement)
+    result = pricing.score(read.job, fabric, placement)
+    exact = pricing.exact_links(read.job, placement) if exact_links else None
     prices = {"observed": result.observed, **result.baselines}
     if output != "table":
-        render.document({name: prediction_record(price) for name, price in prices.items()}, output)
+        records = {name: prediction_record(price) for name, price in prices.items()}
+        if exact is not None:
+            records["observed"] = {**records["observed"], "exact_links": links.record(exact)}
+        render.document(records, output)
         return
     axes = list(result.observed.axes)
     rows = [
@@ -50,3 +62,7 @@ def command(
         ["order", "exposed ms", *(f"{a} ms" for a in axes), "ideal ms", "uplink ms", "TB x hops"],
         rows,
     )
+    if exact is not None:
+        links.show(exact)
+    else:
+        links.brief(read.job, placement)

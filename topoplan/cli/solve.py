@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from topoplan.cli import options, render
+from topoplan.cli import links, options, render
 from topoplan.cli.plans import report_html, show_plan
 from topoplan.cli.watch import SearchWatch
 
@@ -91,8 +91,10 @@ def command(jobs: tuple[str, ...], out: str | None, time_limit: float | None, ou
 
         render.document([plan_record(plan) for plan in plans], output)
         return
-    for plan in plans:
+    for plan, read in zip(plans, reads, strict=True):
         show_plan(plan, output)
+        if output == "table":
+            links.brief(read.job, plan.placement, within)
 
 
 def _folders(out: str | None, names: list[str]) -> list[str]:

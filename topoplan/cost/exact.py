@@ -97,4 +97,5 @@ def _name(graph: SwitchGraph, loads: GraphLoads, link: int) -> str:
     ends = [graph.names[graph.a[link]], graph.names[graph.b[link]]]
     if loads.bytes[1, link] > loads.bytes[0, link]:
         ends.reverse()
-    return f"link {ends[0]} -> {ends[1]} ({graph.count[link]:g} cables)"
+    cables = float(graph.count[link])
+    return f"link {ends[0]} -> {ends[1]} ({cables:g} cable{'' if cables == 1 else 's'})"
