@@ -5,7 +5,19 @@ from __future__ import annotations
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest
-from topoplan.topologies.readers import edge_list, ibnetdiscover, lab, lldp, netq, slurm_conf, slurm_show
+from topoplan.topologies.readers import (
+    astrasim,
+    edge_list,
+    ibdm,
+    ibnetdiscover,
+    infragraph,
+    lab,
+    lldp,
+    netq,
+    simai,
+    slurm_conf,
+    slurm_show,
+)
 from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK, Reader, ReadOptions, decode
 
 __all__ = ["READERS", "ReadOptions", "Reader", "decode", "detect", "read"]
@@ -43,6 +55,27 @@ READERS: tuple[Reader, ...] = (
     Reader("lab-json", lab.sniff_json, lab.read_json, "links of NVIDIA Air, Graphite or containerlab in JSON"),
     Reader("dot", lab.sniff_dot, lab.read_dot, "Graphviz graph whose edges name ports"),
     Reader("edges", edge_list.sniff, edge_list.read, "table with a cable a row: NetBox, SONiC, spreadsheets"),
+    Reader("ibdm", ibdm.sniff, ibdm.read, "topology files of ibdm and ibutils (.topo), system definitions inline"),
+    Reader("ibdm-cables", ibdm.sniff_cables, ibdm.read_cables, "list of cables of ibdm and ibutils (.cables)"),
+    Reader(
+        "simai",
+        simai.sniff,
+        simai.read,
+        "topology of SimAI: GPUs, NVSwitches and switches by number",
+        frozenset({HOST, NETWORK}),
+    ),
+    Reader(
+        "astra-sim", astrasim.sniff, astrasim.read, "analytical network of ASTRA-sim", frozenset({HOST, NETWORK})
+    ),
+    Reader("astra-sim-dims", astrasim.sniff_dims, astrasim.read_dims, "logical dimensions of ASTRA-sim's ns-3 backend"),
+    Reader("htsim", astrasim.sniff_htsim, astrasim.read_htsim, "fat trees of htsim and ASTRA-sim's htsim backend"),
+    Reader(
+        "infragraph",
+        infragraph.sniff,
+        infragraph.read,
+        "InfraGraph: devices, instances and edges in YAML or JSON",
+        frozenset({HOST, NETWORK}),
+    ),
 )
 
 
