@@ -2,35 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from topoplan.cli import render
-from topoplan.errors import InputError
+
+if TYPE_CHECKING:
+    from topoplan.planning.fabric_files import FabricInput, ReadFile
 
 EPILOG = """\b
 Examples:
   topoplan import ibnetdiscover.out --host-type gb200-tray > fabric.yaml
   ibnetdiscover | topoplan import - > fabric.yaml
-  topoplan import topology.conf --host-type hgx-h100 --out fabric.yaml"""
+  topoplan import ibnetdiscover.out nvidia-smi-topo.txt cliques.txt --out fabric.yaml
+  topoplan import topology.conf h100.xml=node-[1-16] b200.xml=node-[17-32] --out fabric.yaml
+  topoplan import --collect-script > collect.sh
+  srun --ntasks-per-node=1 sh collect.sh collected
+  topoplan import collected --out fabric.yaml"""
+_FILES_SHOWN = 12
+_LINES_SHOWN = 12
 
 
-@click.command("import", epilog=EPILOG)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+class _Command(click.Command):
+    """Help with the list of formats."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the formats that can be read, then the examples."""
+        from topoplan.topologies.readers import READERS  # noqa: PLC0415 - for the help alone
+
+        with formatter.section("Formats"):
+            formatter.write_dl([(reader.name, reader.description) for reader in READERS])
+        super().format_epilog(ctx, formatter)
+
+
+@click.command("import", cls=_Command, epilog=EPILOG)
+@click.argument("files", nargs=-1, metavar="FILE...")
 @click.option("--format", "format_name", metavar="FORMAT", help="Reader to use; found by content otherwise.")
-@click.option("--host-type", metavar="NAME", help="What the hosts are (topoplan catalog).")
+@click.option("--host-type", metavar="NAME", help="What the hosts are (topoplan catalog), where no file looked inside.")
 @click.option("--out", metavar="FILE", help="Where to write it; stdout otherwise.")
-def command(files: tuple[str, ...], format_name: str | None, host_type: str | None, out: str | None) -> None:
-    """Turn a foreign topology file into Fabric YAML."""
-    from topoplan.files.atomic import write_file  # noqa: PLC0415 - help stays quick
-    from topoplan.files.fabric_text import format_fabric  # noqa: PLC0415
-    from topoplan.planning.inputs import open_fabric  # noqa: PLC0415
+@click.option("--collect-script", is_flag=True, help="Print a script that collects such files without root.")
+def command(
+    files: tuple[str, ...], format_name: str | None, host_type: str | None, out: str | None, collect_script: bool
+) -> None:
+    """Turn foreign topology files into Fabric YAML.
 
-    if len(files) > 1:
-        raise InputError("several files cannot be merged yet", hint="import the network's file alone")
-    fabric = open_fabric(files[0], host_type=host_type, format=format_name).fabric
-    render.notes("warning", fabric.warnings)
-    render.notes("assumed", fabric.assumed)
-    if out:
-        write_file(out, format_fabric(fabric))
+    Several files, or a folder of them, are merged by host name, alias and GUID: the network from one, what is inside a
+    host from another, NVLink domains from a third. FILE=HOSTS says which hosts a file about one kind of host describes.
+    """
+    from topoplan.files.atomic import write_file  # noqa: PLC0415 - help stays quick
+
+    if collect_script:
+        from topoplan.topologies.collect import script  # noqa: PLC0415
+
+        text = script()
     else:
-        click.echo(format_fabric(fabric), nl=False)
+        if not files:
+            raise click.UsageError("Missing argument 'FILE...'.", click.get_current_context())
+        from topoplan.files.fabric_text import format_fabric  # noqa: PLC0415
+        from topoplan.planning.inputs import open_fabric  # noqa: PLC0415
+
+        found = open_fabric(files, host_type=host_type, format=format_name)
+        _report(found)
+        text = format_fabric(found.fabric)
+    if out:
+        write_file(out, text)
+        render.note(f"wrote {out}")
+    else:
+        click.echo(text, nl=False)
+
+
+def _report(found: FabricInput) -> None:
+    """What was read, what came of it, what was assumed and what is doubtful, on stderr."""
+    from topoplan.planning.summary import fabric_summary  # noqa: PLC0415 - help stays quick
+
+    for file in found.files[:_FILES_SHOWN]:
+        render.note(f"read {file.path}: {_told(file)}")
+    if len(found.files) > _FILES_SHOWN:
+        render.note(f"read {len(found.files) - _FILES_SHOWN} more files")
+    facts = fabric_summary(found.fabric)
+    counts = [f"{facts[what]} {what}" for what in ("hosts", "gpus", "nics")]
+    counts += [f"{facts['islands']} NVLink domains", *(f"{n} {tier} groups" for tier, n in facts["groups"].items())]
+    render.note(f"fabric {facts['name']}: {', '.join(counts).replace('gpus', 'GPUs').replace('nics', 'NICs')}")
+    _list("assumed", found.fabric.assumed)
+    _list("warnings", found.fabric.warnings)
+
+
+def _told(file: ReadFile) -> str:
+    if file.skipped:
+        return f"left out, {file.skipped}"
+    return f"{file.format}, {file.hosts} host{'s' * (file.hosts != 1)}"
+
+
+def _list(title: str, lines: Sequence[str]) -> None:
+    if not lines:
+        return
+    render.note(f"{title}:")
+    for line in lines[:_LINES_SHOWN]:
+        render.note(f"  - {line}")
+    if len(lines) > _LINES_SHOWN:
+        render.note(f"  - and {len(lines) - _LINES_SHOWN} more, all in the YAML under {title}")

@@ -19,8 +19,9 @@ def topology(command: Command) -> Command:
             "--topology",
             "-t",
             required=True,
+            multiple=True,
             metavar="FABRIC",
-            help="Fabric YAML, a foreign topology file, or a catalogue name.",
+            help="Fabric YAML, a foreign topology file, a folder of them, or a catalogue name; several merge.",
         ),
     ):
         command = option(command)

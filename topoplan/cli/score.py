@@ -23,7 +23,7 @@ output of a probe."""
 @options.output
 def command(
     job: str,
-    topology: str,
+    topology: tuple[str, ...],
     host_type: str | None,
     format_name: str | None,
     observed: str,
