@@ -8,25 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fabrics import two_leaves
 from topoplan.cli import run
 
-FABRIC = """\
-apiVersion: topoplan/v1
-kind: Fabric
-name: small
-routing: ecmp
-host_types:
-  box: {gpus: 4, scale_up: {domain: host, bandwidth: 450 GB/s}, nics: {count: 4, bandwidth: 400 Gb/s}}
-tiers: [leaf, core]
-groups:
-  - {name: core-0, tier: core}
-  - {name: leaf-0, tier: leaf, parent: core-0, rails: 4, uplink: 8 x 400 Gb/s}
-  - {name: leaf-1, tier: leaf, parent: core-0, rails: 4, uplink: 8 x 400 Gb/s}
-hosts:
-  - {names: "n[0-5]", type: box, group: leaf-0}
-  - {names: "n[6-11]", type: box, group: leaf-1}
-unavailable: "n3"
-"""
 JOB = """\
 apiVersion: topoplan/v1
 kind: Job
@@ -49,7 +33,7 @@ class Result:
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder with fabric.yaml and job.yaml, made the current one; no Slurm job around."""
-    (tmp_path / "fabric.yaml").write_text(FABRIC)
+    (tmp_path / "fabric.yaml").write_text(two_leaves())
     (tmp_path / "job.yaml").write_text(JOB)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)

@@ -16,34 +16,19 @@ import numpy as np
 import pytest
 
 import topoplan
+from tests.fabrics import two_leaves
 from topoplan.experts import read_rank_costs, write_rank_costs
 from topoplan.files.arrays import Routes
 from topoplan.files.fabric_yaml import parse_fabric
 from topoplan.model.experts import ExpertPlacement
 from topoplan.planning import api, drop_in
 
-FABRIC = """\
-apiVersion: topoplan/v1
-kind: Fabric
-name: small
-routing: ecmp
-host_types:
-  box: {gpus: 4, scale_up: {domain: host, bandwidth: 450 GB/s}, nics: {count: 4, bandwidth: 400 Gb/s}}
-tiers: [leaf, core]
-groups:
-  - {name: core-0, tier: core}
-  - {name: leaf-0, tier: leaf, parent: core-0, rails: 4, uplink: 8 x 400 Gb/s}
-  - {name: leaf-1, tier: leaf, parent: core-0, rails: 4, uplink: 8 x 400 Gb/s}
-hosts:
-  - {names: "n[0-1]", type: box, group: leaf-0}
-  - {names: "n[2-3]", type: box, group: leaf-1}
-"""
 LOAD = np.random.default_rng(3).lognormal(0, 1, (6, 64)) * 1000
 
 
 @pytest.fixture
 def fabric() -> topoplan.Fabric:
-    return parse_fabric(FABRIC)
+    return parse_fabric(two_leaves(2, ""))
 
 
 @pytest.mark.parametrize("module", [api, drop_in])
@@ -109,7 +94,7 @@ def test_plan_as_previous_follows_its_gpus(fabric: topoplan.Fabric) -> None:
     assert plan.experts is not None
     same = topoplan.place_experts(LOAD, fabric, slots=80, previous=plan, max_moves=0)
     assert np.array_equal(same.physical_to_logical_map, plan.experts.physical_to_logical_map)
-    broken = parse_fabric(FABRIC + 'unavailable: "n0"\n')
+    broken = parse_fabric(two_leaves(2, "n0"))
     kept = topoplan.place_experts(LOAD * 2, broken, slots=80, previous=plan, max_moves=240, move_price=0)
     assert moved(plan.experts, kept) == 0  # the four lost GPUs have 240 slots to fill, so no other may change
     after = topoplan.place_experts(LOAD[:, ::-1], broken, slots=80, previous=plan, max_moves=250, move_price=0)

@@ -10,8 +10,10 @@ import numpy as np
 
 from topoplan.errors import InputError, Place
 from topoplan.experts import detect_format, is_npz, is_torch_file, moe_layers_of, read_counts_csv, read_recorded_load
+from topoplan.experts.detect import NPY
 from topoplan.files.arrays import parse_history, read_array_source
 from topoplan.files.inputs import Source
+from topoplan.files.npz import npy_bytes, read_npy
 from topoplan.model.fabric import FloatArray
 from topoplan.model.job import ModelShape
 from topoplan.model.plan import InputFile, Plan
@@ -66,7 +68,7 @@ def open_load(path: str, moe_layers: tuple[int, ...] = ()) -> LoadFile:
     file = InputFile(source.name, source.sha256)
     recorded = _recorded(source)
     if recorded is None:
-        steps = parse_history(source, moe_layers)
+        steps = _plain(source, moe_layers)
         if moe_layers and len(moe_layers) != steps.shape[1]:
             raise InputError(
                 f"the load has {steps.shape[1]} rows, --moe-layers lists {len(moe_layers)}", place=Place(source.shown)
@@ -85,6 +87,21 @@ def open_load(path: str, moe_layers: tuple[int, ...] = ()) -> LoadFile:
 
 def _single(steps: FloatArray) -> FloatArray:
     return steps if len(steps) > 1 else steps[0]
+
+
+def _plain(source: Source, moe_layers: tuple[int, ...]) -> FloatArray:
+    """[steps, layers, experts] float64 of an .npy or .csv file; a row of numbers is one layer."""
+    if source.content.startswith(NPY):
+        array = read_npy(source)
+        if array.ndim == 1:
+            source = Source(source.path, npy_bytes(array[None]))
+        elif array.ndim == 3 and array.dtype.kind in "biu" and array.size and 0 <= array.min() and array.max() <= 1:
+            raise InputError(
+                "nothing but 0 and 1: a placement pattern of omni-infer, not a load",
+                place=Place(source.shown),
+                hint="what is in force is given as --previous",
+            )
+    return parse_history(source, moe_layers)
 
 
 def _recorded(source: Source) -> FloatArray | None:
