@@ -16,7 +16,7 @@ _SPACE = re.compile(r"[\s,]*")
 def load(text: str, path: str) -> list[Marked]:
     """Documents of `text`: JSON (one value, or several one after another as pages of an API are), or YAML.
 
-    JSON values have no marks: their place is the file.
+    JSON values have no marks: their place is the file, without a line.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def load(text: str, path: str) -> list[Marked]:
     documents, at = [], _space_end(text, 0)
     while at < len(text):
         data, at = _json_value(text, at, path)
-        documents.append(Marked(data, path, Mark(0, 0)))
+        documents.append(Marked(data, path, Mark(-1, -1)))
         at = _space_end(text, at)
     return documents
 

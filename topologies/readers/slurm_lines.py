@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from topoplan.errors import InputError, Place
 from topoplan.names import check_name, closest, expand
 from topoplan.topologies.readers.base import MAX_HOSTS, lines, quoted
-from topoplan.topologies.tree import Switch
+from topoplan.topologies.site import Switch
 
 _PAIR = re.compile(r'\s*([A-Za-z]\w*)\s*=\s*("[^"]*"|\S*)')
 _NOTHING = ("", "(null)")

@@ -14,7 +14,7 @@ from topoplan.model.host_type import HostType
 from topoplan.names import natural_key
 from topoplan.topologies.readers.base import ReadOptions
 from topoplan.topologies.readers.slurm_lines import Records, Sizes
-from topoplan.topologies.tree import MAX_ISLAND_HOSTS, Site, Switch
+from topoplan.topologies.site import MAX_ISLAND_HOSTS, Site, Switch
 
 _TRAY_GPUS = 4  # GPUs of a compute tray of GB200 and GB300 NVL72; machines with more have NVLink inside
 _RAIL_HINT = (
