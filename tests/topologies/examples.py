@@ -9,6 +9,235 @@ GUIDs. Keep the formats sorted by name, so that two people who add one each do n
 from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "astra-sim": (
+        """\
+# two hosts of eight
+topology: [ Switch, Ring ]
+npus_count: [ 8, 4 ]
+bandwidth: [ 400, 50.0 ]  # GB/s
+latency: [ 936.25, 1000 ]
+""",
+        """\
+topology: [ Ring, FullyConnected, Switch ]
+npus_count: [ 2, 3, 4 ]
+bandwidth: [ 200.0, 100.0, 50.0 ]
+latency: [ 50.0, 500.0, 2000.0 ]
+""",
+    ),
+    "astra-sim-dims": (
+        """{"logical-dims": ["8", "4", "2"]}
+""",
+    ),
+    "containerlab": (
+        """\
+# two racks
+name: lab
+topology:
+  nodes:
+    leaf1: {kind: nokia_srlinux}
+    leaf2: {kind: ceos, labels: {role: Leaf}}
+    spine: {kind: nokia_srlinux}
+    n1: {kind: linux}
+    n2: {kind: linux, labels: {graph-icon: server}}
+  links:
+    - endpoints: ["leaf1:e1-1", "spine:e1-1"]
+    - endpoints: ["leaf2:eth1", "spine:e1-2"]
+    - endpoints: ["n1:eth1", "leaf1:e1-2"]
+    - endpoints: ["n2:eth1", "leaf2:eth2"]
+""",
+    ),
+    "dot": (
+        """\
+graph lab {
+  "leaf01" [function="leaf" os="any"]
+  "n01" [function="server"]
+  "n02" [function="server"]
+  "leaf01":"swp1" -- "n01":"eth1"
+  "leaf01":"swp2" -- "n02":"eth1"
+  "leaf01":"swp31" -- "spine01":"swp1"
+    "edges": (
+        """\
+side_a_device,side_a_type,side_a_name,side_b_device,side_b_type,side_b_name
+leaf-1,dcim.interface,swp31,spine-1,dcim.interface,swp1
+leaf-2,dcim.interface,swp31,spine-1,dcim.interface,swp2
+srv-1,dcim.interface,enp1s0f0,leaf-1,dcim.interface,swp1
+srv-1,dcim.interface,enp1s0f1,leaf-2,dcim.interface,swp1
+srv-2,dcim.interface,enp1s0f0,leaf-1,dcim.interface,swp2
+srv-2,dcim.interface,enp1s0f1,leaf-2,dcim.interface,swp2
+srv-2,dcim.powerport,PSU1,pdu-1,dcim.poweroutlet,out3
+""",
+        """\
+StartDevice,StartPort,EndDevice,EndPort,BandWidth,VlanID
+tor-1,Ethernet0,node-1,eth0,400000,1
+tor-1,Ethernet4,node-2,eth0,400000,2
+tor-1,Ethernet8,spine-1,Ethernet0,800000,
+""",
+        """\
+# made by hand
+source;target;speed;count;rail;plane
+gpu-1;leaf-a;400G;1;0;0
+gpu-1;leaf-b;400G;1;0;1
+gpu-2;leaf-a;400G;1;0;0
+gpu-2;leaf-b;400G;1;0;1
+leaf-a;spine;400 Gb/s;2;;
+leaf-b;spine;400 Gb/s;2;;
+""",
+    ),
+    "htsim": (
+        """\
+Nodes 8
+Tiers 3
+Podsize 4
+
+Tier 0
+Downlink_speed_Gbps 200
+Radix_Down 2
+Radix_Up 2
+Downlink_Latency_ns 1000
+
+Tier 1
+Downlink_speed_Gbps 200
+Radix_Down 2
+Radix_Up 4
+
+Tier 2
+Downlink_speed_Gbps 100
+Radix_Down 4
+Bundle 2
+""",
+    ),
+    "ibdm": (
+        """\
+# a system with eight ports
+TOPSYSTEM SW8,Eight
+
+NODE SW 8 MT43132 U1
+  1 -> P1
+  2 -4x-10G-> P2
+
+SW8 leaf1
+  P1 -4x-10G-> HCA_1 n1 P1
+  P2 -4x-10G-> HCA_1 n2 P1
+  P7 -4x-10G-> Other spine1 L1/P1
+
+SW8 leaf2 CFG: leaf1=R
+  P1 -> HCA_1 n3 P1
+  P7 -4x-10G-> Other spine1 L1/P2
+""",
+    ),
+    "ibdm-cables": (
+        """\
+HCA_1 n1 P1 SW8 leaf1 P1
+HCA_1 n2 P1 SW8 leaf2 P1 -4x-10G
+SW8 leaf1 P8 SW8 spine P1
+SW8 leaf2 P8 SW8 spine P2
+""",
+    ),
+    "infragraph": (
+        """\
+name: two-tiers
+devices:
+- name: server
+  components:
+  - {name: xpu, count: 2, choice: xpu}
+  - {name: nic, count: 2, choice: nic}
+  - {name: nvsw, count: 1, choice: switch}
+  links:
+  - {name: pcie}
+  - {name: nvlink, physical: {bandwidth: {choice: gigabytes_per_second, gigabytes_per_second: 450}}}
+  edges:
+  - {ep1: {component: "xpu[0:2]"}, ep2: {component: "nic[0:2]"}, scheme: one2one, link: pcie}
+  - {ep1: {component: "xpu"}, ep2: {component: "nvsw"}, scheme: many2many, link: nvlink}
+- name: sw
+  components:
+  - {name: port, count: 8, choice: port}
+  links: []
+  edges: []
+links:
+- {name: eth, physical: {bandwidth: {choice: gigabits_per_second, gigabits_per_second: 400}}}
+instances:
+- {name: host, device: server, count: 4}
+- {name: leaf, device: sw, count: 2}
+edges:
+- ep1: {instance: "host[0:4]", component: "nic[0]"}
+  ep2: {instance: "leaf[0]", component: "port[0:4]"}
+  scheme: one2one
+  link: eth
+- ep1: {instance: "host[0:4]", component: "nic[1]"}
+  ep2: {instance: "leaf[1]", component: "port[0:4]"}
+  scheme: one2one
+  link: eth
+""",
+        """\
+infrastructure:
+  links:
+    - {name: eth, bandwidth: {choice: gigabits_per_second, gigabits_per_second: 100}}
+  instances:
+    - {name: leafsw, device: any-switch}
+    - {name: server, device: any-server}
+  connections:
+    - server.0.nic.0.eth.leafsw.0.port.0
+    - server.1.nic.0.eth.leafsw.0.port.1
+""",
+    ),
+    "lab-json": (
+        """{"format": "JSON", "title": "lab", "content": {"nodes": {"leaf1": {"os": "nos"}, "n1": {}, "n2": {}},
+ "links": [[{"interface": "swp1", "node": "leaf1"}, {"interface": "eth1", "node": "n1"}],
+  [{"interface": "swp2", "node": "leaf1"}, {"interface": "eth1", "node": "node-2"}]]}}
+""",
+        """{"name": "lab", "nodes": {"a": {"labels": {"role": "Leaf"}}, "b": {"labels": {"role": "server"}}},
+ "links": [{"a": {"node": "a", "interface": "e1"}, "z": {"node": "b", "interface": "eth1"}}]}
+""",
+    ),
+    "lldp": (
+        """{"node-1": {"lldp": {"interface": {"eth0": {"via": "LLDP",
+  "chassis": {"leaf-1": {"id": {"type": "mac", "value": "02:00:00:00:00:01"}}},
+  "port": {"id": {"type": "ifname", "value": "swp1"}, "descr": "x"}}}}},
+ "node-2": {"lldp": {"interface": [{"eth0": {"chassis": {"id": {"type": "mac", "value": "02:00:00:00:00:02"}},
+  "port": {"id": {"type": "local", "value": "7"}, "descr": "swp7",
+           "auto-negotiation": {"current": "100GbaseCR4"}}}}]}}}
+""",
+        """{"lldp": [{"interface": [{"name": "ens1f0np0", "chassis": [{"id": [{"type": "mac", "value": "02:00:00:00:00:01"}],
+  "name": [{"value": "leaf-a"}], "capability": [{"type": "Bridge", "enabled": true}]}],
+  "port": [{"id": [{"type": "ifname", "value": "Ethernet12"}]}]}]}]}
+""",
+    ),
+    "netq": (
+        """[{"nodes": [{"compounded_nodes": [{"id": "1", "name": "leaf-1", "tier": 1, "device_type": "switch"},
+   {"id": "2", "name": "a", "tier": 0, "device_type": "host"}, {"id": "3", "name": "b", "tier": 0}]}],
+  "links": [{"compounded_links": [
+   {"id": "x", "interfaces": [{"interface": "swp1", "node": "1"}, {"interface": "eth0", "node": "2"}]},
+   {"id": "y", "interfaces": [{"interface": "swp2", "node": "1"}, {"interface": "eth0", "node": "3"}]}]}]}]
+""",
+    ),
+    "nmx": (
+        """[{"DomainUUID": "d-1", "GpuIDList": ["a", "b"], "Health": "HEALTHY", "ID": "0a", "Name": "tray-2",
+   "LocationInfo": {"ChassisID": 1, "SlotID": 2, "TrayIndex": 1, "HostID": 1}},
+ {"DomainUUID": "d-1", "GpuIDList": ["c"], "Name": "tray-1", "LocationInfo": {"ChassisID": 1, "SlotID": 1}},
+ {"DomainUUID": "d-2", "GpuIDList": ["d", "e"], "Health": "DEGRADED", "Name": "tray-3"}]
+""",
+    ),
+    "simai": (
+        """\
+9 2 2 3 12 H100
+4 5 6 7 8
+0 4 2880Gbps 0.000025ms 0
+0 6 200Gbps 0.0005ms 0
+1 4 2880Gbps 0.000025ms 0
+1 7 200Gbps 0.0005ms 0
+2 5 2880Gbps 0.000025ms 0
+2 6 200Gbps 0.0005ms 0
+3 5 2880Gbps 0.000025ms 0
+3 7 200Gbps 0.0005ms 0
+6 8 400Gbps 0.0005ms 0
+6 8 400Gbps 0.0005ms 0
+7 8 400Gbps 0.0005ms 0
+7 8 400Gbps 0.0005ms 0
+""",
+    ),
+}
+""",
+    ),
     "ibnetdiscover": (
         """\
 #

@@ -7,16 +7,28 @@ from topoplan.model.fabric import Fabric
 from topoplan.names import closest
 from topoplan.topologies.readers import (
     astrasim,
+    aws,
     edge_list,
+    fabric_clique,
+    gcp,
+    hwloc,
+    hypernode,
     ibdm,
     ibnetdiscover,
     infragraph,
+    kubernetes,
     lab,
     lldp,
+    nccl_graphs,
+    nccl_xml,
     netq,
+    nvidia_smi_topo,
+    oci,
     simai,
     slurm_conf,
     slurm_show,
+    slurm_yaml,
+    topograph,
 )
 from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK, Reader, ReadOptions, decode
 
@@ -31,6 +43,12 @@ READERS: tuple[Reader, ...] = (
         "InfiniBand subnet as ibnetdiscover prints it",
         frozenset({HOST, NETWORK}),
     ),
+    Reader("hwloc", hwloc.sniff, hwloc.read, "machine as lstopo --of xml writes it", frozenset({HOST})),
+    Reader("nccl", nccl_xml.sniff, nccl_xml.read, "topology XML of NCCL and RCCL", frozenset({HOST, ISLANDS})),
+    Reader("nccl-graphs", nccl_graphs.sniff, nccl_graphs.read, "graphs XML of NCCL and RCCL", frozenset({HOST})),
+    Reader(
+        "nvidia-smi", nvidia_smi_topo.sniff, nvidia_smi_topo.read, "what nvidia-smi topo -m prints", frozenset({HOST})
+    ),
     Reader("scontrol", slurm_show.sniff, slurm_show.read, "what scontrol show topology prints"),
     Reader(
         "slurm", slurm_conf.sniff, slurm_conf.read, "Slurm's topology.conf, plugins topology/tree and topology/ring"
@@ -42,6 +60,34 @@ READERS: tuple[Reader, ...] = (
         "Slurm's topology.conf, plugin topology/block",
         frozenset({NETWORK, ISLANDS}),
     ),
+    Reader("slurm-yaml", slurm_yaml.sniff, slurm_yaml.read, "Slurm's topology.yaml", frozenset({NETWORK, ISLANDS})),
+    Reader(
+        "topograph",
+        topograph.sniff,
+        topograph.read,
+        "topograph's model YAML, or the instance JSON of its graph engine",
+        frozenset({NETWORK, ISLANDS}),
+    ),
+    Reader(
+        "fabric-clique",
+        fabric_clique.sniff,
+        fabric_clique.read,
+        "list of hosts with the ClusterUUID and clique of their NVLink domain",
+        frozenset({ISLANDS}),
+    ),
+    Reader("aws", aws.sniff, aws.read, "AWS's describe-instance-topology in JSON", frozenset({NETWORK, ISLANDS})),
+    Reader(
+        "gcp", gcp.sniff, gcp.read, "Google Cloud's instances with their physicalHost", frozenset({NETWORK, ISLANDS})
+    ),
+    Reader("oci", oci.sniff, oci.read, "Oracle Cloud's rdmaTopologyData of hosts", frozenset({NETWORK, ISLANDS})),
+    Reader(
+        "kubernetes",
+        kubernetes.sniff,
+        kubernetes.read,
+        "kubectl get nodes -o json or yaml, with Kueue's Topology or without",
+        frozenset({HOST, NETWORK, ISLANDS}),
+    ),
+    Reader("hypernode", hypernode.sniff, hypernode.read, "Volcano's HyperNodes, with the Nodes or without"),
     Reader("lldp", lldp.sniff, lldp.read, "neighbours that lldpcli sees, as json or json0, of one host or many"),
     Reader("netq", netq.sniff_graph, netq.read_graph, "topology graph of NVIDIA NetQ"),
     Reader(
@@ -64,9 +110,7 @@ READERS: tuple[Reader, ...] = (
         "topology of SimAI: GPUs, NVSwitches and switches by number",
         frozenset({HOST, NETWORK}),
     ),
-    Reader(
-        "astra-sim", astrasim.sniff, astrasim.read, "analytical network of ASTRA-sim", frozenset({HOST, NETWORK})
-    ),
+    Reader("astra-sim", astrasim.sniff, astrasim.read, "analytical network of ASTRA-sim", frozenset({HOST, NETWORK})),
     Reader("astra-sim-dims", astrasim.sniff_dims, astrasim.read_dims, "logical dimensions of ASTRA-sim's ns-3 backend"),
     Reader("htsim", astrasim.sniff_htsim, astrasim.read_htsim, "fat trees of htsim and ASTRA-sim's htsim backend"),
     Reader(
