@@ -78,26 +78,29 @@ class Whole:
 
         Of axes whose groups do not all fit, as many groups are whole as do.
         """
-        largest = int(self.rooms.max(initial=0))
-        some = [a for a in self._tried if _known_size(self.problem.traffic, a) <= largest]
-        if not some:
-            return
-        label = together(self.problem.traffic, some)
-        if int(np.bincount(label).max()) > largest:
-            label = together(self.problem.traffic, list(self.axes))
+        largest, traffic = int(self.rooms.max(initial=0)), self.problem.traffic
+        kept = list(self.axes)
+        fit = [*kept, *(a for a in self._tried if a not in kept and _known_size(traffic, a) <= largest)]
+        labels = {tuple(axes): together(traffic, axes) for axes in (fit, kept) if axes}
+        for where, inside in self._pools():
+            gpus = self.gpus[inside]
+            for order, chosen in (("", gpus), ("fullest ", self._fullest(gpus))):
+                for axes, label in labels.items():
+                    placed = self._placed(label, chosen)
+                    if not self.splits(placed) and self._expressible(placed):
+                        names = " ".join(traffic.axes[a] for a in axes)
+                        yield f"whole {names} groups on {order}islands{where}", placed
+
+    def _pools(self) -> Iterator[tuple[str, BoolArray]]:
+        """Name and [usable GPUs] bool of groups that hold the job, of each tier, least room to spare first; then all."""
         fabric, host = self.problem.fabric, self.problem.fabric.gpu_host[self.gpus]
-        pools: list[tuple[str, BoolArray]] = []
         for ancestors in fabric.host_ancestor:
             group = ancestors[host]
             room = np.bincount(group[group >= 0], minlength=len(fabric.groups))
-            fits = [k for k in np.argsort(room, kind="stable").tolist() if room[k] >= len(label)]
-            pools += [(f" of {fabric.groups[k].name}", group == k) for k in fits[:POOLS]]
-        for where, inside in [*pools, ("", np.ones(len(host), bool))]:
-            gpus = self.gpus[inside]
-            for order, chosen in (("", gpus), ("fullest ", self._fullest(gpus))):
-                placed = self._placed(label, chosen)
-                if not self.splits(placed) and self._expressible(placed):
-                    yield f"whole groups on {order}islands{where}", placed
+            fits = [k for k in np.argsort(room, kind="stable").tolist() if room[k] >= self.problem.traffic.ranks]
+            for k in fits[:POOLS]:
+                yield f" of {fabric.groups[k].name}", group == k
+        yield "", np.ones(len(host), bool)
 
     def notes(self, gpu: IntArray) -> list[str]:
         """What to say of groups that a placement splits though an island would hold one, or that no island holds."""

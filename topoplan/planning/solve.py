@@ -27,6 +27,7 @@ from topoplan.solvers.ranks import (
     plain_placement,
     solve_ranks,
 )
+from topoplan.solvers.ranks.gpus import refine_gpus
 from topoplan.solvers.ranks.orders import fill, selections
 from topoplan.solvers.ranks.replan import key_of
 from topoplan.solvers.ranks.select import nearest_spares
@@ -79,7 +80,8 @@ def solve(job: Job, fabric: Fabric, options: SolveOptions | None = None, watch: 
     """
     options = options or SolveOptions()
     problem = problem_of(job, fabric, options)
-    return plan_of(job, problem, options, solve_ranks(problem, options.params, watch))
+    solution = refine_gpus(problem, solve_ranks(problem, options.params, watch), options.params, watch)
+    return plan_of(job, problem, options, solution)
 
 
 def problem_of(
