@@ -55,6 +55,9 @@ graph lab {
   "leaf01":"swp1" -- "n01":"eth1"
   "leaf01":"swp2" -- "n02":"eth1"
   "leaf01":"swp31" -- "spine01":"swp1"
+}
+""",
+    ),
     "edges": (
         """\
 side_a_device,side_a_type,side_a_name,side_b_device,side_b_type,side_b_name
@@ -131,6 +134,60 @@ HCA_1 n1 P1 SW8 leaf1 P1
 HCA_1 n2 P1 SW8 leaf2 P1 -4x-10G
 SW8 leaf1 P8 SW8 spine P1
 SW8 leaf2 P8 SW8 spine P2
+""",
+    ),
+    "ibnetdiscover": (
+        """\
+#
+# Topology file: generated on Mon Jan  5 10:00:00 2026
+#
+# Initiated from node 0000000000000a01 port 0000000000000b01
+
+vendid=0x2c9
+devid=0xd2f2
+sysimgguid=0x1
+switchguid=0x1(1)
+Switch	3 "S-0000000000000001"		# "leaf-1" enhanced port 0 lid 1 lmc 0
+[1]	"H-0000000000000011"[1](11) 		# "n1 mlx5_0" lid 11 4xNDR
+[2]	"H-0000000000000012"[1](12) 		# "n2 mlx5_0" lid 12 4xNDR
+[3]	"S-0000000000000002"[1]		# "spine" lid 2 4xNDR
+
+vendid=0x2c9
+devid=0xd2f2
+sysimgguid=0x2
+switchguid=0x2(2)
+Switch	2 "S-0000000000000002"		# "spine" enhanced port 0 lid 2 lmc 0
+[1]	"S-0000000000000001"[3]		# "leaf-1" lid 1 4xNDR
+[2]	"S-0000000000000003"[2]		# "leaf-2" lid 3 4xNDR
+
+vendid=0x2c9
+devid=0xd2f2
+sysimgguid=0x3
+switchguid=0x3(3)
+Switch	2 "S-0000000000000003"		# "leaf-2" enhanced port 0 lid 3 lmc 0
+[1]	"H-0000000000000013"[1](13) 		# "n3 mlx5_0" lid 13 4xNDR
+[2]	"S-0000000000000002"[2]		# "spine" lid 2 4xNDR
+
+vendid=0x2c9
+devid=0x1021
+sysimgguid=0x11
+caguid=0x11
+Ca	1 "H-0000000000000011"		# "n1 mlx5_0"
+[1](11) 	"S-0000000000000001"[1]		# lid 11 lmc 0 "leaf-1" lid 1 4xNDR
+
+vendid=0x2c9
+devid=0x1021
+sysimgguid=0x12
+caguid=0x12
+Ca	1 "H-0000000000000012"		# "n2 mlx5_0"
+[1](12) 	"S-0000000000000001"[2]		# lid 12 lmc 0 "leaf-1" lid 1 4xNDR
+
+vendid=0x2c9
+devid=0x1021
+sysimgguid=0x13
+caguid=0x13
+Ca	1 "H-0000000000000013"		# "n3 mlx5_0"
+[1](13) 	"S-0000000000000003"[1]		# lid 13 lmc 0 "leaf-2" lid 3 4xNDR
 """,
     ),
     "infragraph": (
@@ -217,6 +274,18 @@ infrastructure:
  {"DomainUUID": "d-2", "GpuIDList": ["d", "e"], "Health": "DEGRADED", "Name": "tray-3"}]
 """,
     ),
+    "scontrol": (
+        """\
+SwitchName=leaf1 Level=0 LinkSpeed=1 Nodes=n[1-2]
+SwitchName=leaf2 Level=0 LinkSpeed=1 Nodes=n[3-4]
+SwitchName=top Level=1 LinkSpeed=1 Nodes=n[1-4] Switches=leaf[1-2]
+""",
+        """\
+BlockName=b1 BlockIndex=0 Nodes=n[1-2] BlockSize=2
+BlockName=b2 BlockIndex=1 Nodes=n[3-4] BlockSize=2
+AggregatedBlock=b[1-2] BlockIndex=2 Nodes=n[1-4] BlockSize=4
+""",
+    ),
     "simai": (
         """\
 9 2 2 3 12 H100
@@ -233,75 +302,6 @@ infrastructure:
 6 8 400Gbps 0.0005ms 0
 7 8 400Gbps 0.0005ms 0
 7 8 400Gbps 0.0005ms 0
-""",
-    ),
-}
-""",
-    ),
-    "ibnetdiscover": (
-        """\
-#
-# Topology file: generated on Mon Jan  5 10:00:00 2026
-#
-# Initiated from node 0000000000000a01 port 0000000000000b01
-
-vendid=0x2c9
-devid=0xd2f2
-sysimgguid=0x1
-switchguid=0x1(1)
-Switch	3 "S-0000000000000001"		# "leaf-1" enhanced port 0 lid 1 lmc 0
-[1]	"H-0000000000000011"[1](11) 		# "n1 mlx5_0" lid 11 4xNDR
-[2]	"H-0000000000000012"[1](12) 		# "n2 mlx5_0" lid 12 4xNDR
-[3]	"S-0000000000000002"[1]		# "spine" lid 2 4xNDR
-
-vendid=0x2c9
-devid=0xd2f2
-sysimgguid=0x2
-switchguid=0x2(2)
-Switch	2 "S-0000000000000002"		# "spine" enhanced port 0 lid 2 lmc 0
-[1]	"S-0000000000000001"[3]		# "leaf-1" lid 1 4xNDR
-[2]	"S-0000000000000003"[2]		# "leaf-2" lid 3 4xNDR
-
-vendid=0x2c9
-devid=0xd2f2
-sysimgguid=0x3
-switchguid=0x3(3)
-Switch	2 "S-0000000000000003"		# "leaf-2" enhanced port 0 lid 3 lmc 0
-[1]	"H-0000000000000013"[1](13) 		# "n3 mlx5_0" lid 13 4xNDR
-[2]	"S-0000000000000002"[2]		# "spine" lid 2 4xNDR
-
-vendid=0x2c9
-devid=0x1021
-sysimgguid=0x11
-caguid=0x11
-Ca	1 "H-0000000000000011"		# "n1 mlx5_0"
-[1](11) 	"S-0000000000000001"[1]		# lid 11 lmc 0 "leaf-1" lid 1 4xNDR
-
-vendid=0x2c9
-devid=0x1021
-sysimgguid=0x12
-caguid=0x12
-Ca	1 "H-0000000000000012"		# "n2 mlx5_0"
-[1](12) 	"S-0000000000000001"[2]		# lid 12 lmc 0 "leaf-1" lid 1 4xNDR
-
-vendid=0x2c9
-devid=0x1021
-sysimgguid=0x13
-caguid=0x13
-Ca	1 "H-0000000000000013"		# "n3 mlx5_0"
-[1](13) 	"S-0000000000000003"[1]		# lid 13 lmc 0 "leaf-2" lid 3 4xNDR
-""",
-    ),
-    "scontrol": (
-        """\
-SwitchName=leaf1 Level=0 LinkSpeed=1 Nodes=n[1-2]
-SwitchName=leaf2 Level=0 LinkSpeed=1 Nodes=n[3-4]
-SwitchName=top Level=1 LinkSpeed=1 Nodes=n[1-4] Switches=leaf[1-2]
-""",
-        """\
-BlockName=b1 BlockIndex=0 Nodes=n[1-2] BlockSize=2
-BlockName=b2 BlockIndex=1 Nodes=n[3-4] BlockSize=2
-AggregatedBlock=b[1-2] BlockIndex=2 Nodes=n[1-4] BlockSize=4
 """,
     ),
     "slurm": (
