@@ -92,7 +92,7 @@ class Whole:
                         yield f"whole {names} groups on {order}islands{where}", placed
 
     def _pools(self) -> Iterator[tuple[str, BoolArray]]:
-        """Name and [usable GPUs] bool of groups that hold the job, of each tier, least room to spare first; then all."""
+        """Name and [usable GPUs] bool of groups that hold the job, by tier, least room to spare first; then all."""
         fabric, host = self.problem.fabric, self.problem.fabric.gpu_host[self.gpus]
         for ancestors in fabric.host_ancestor:
             group = ancestors[host]
