@@ -265,7 +265,9 @@ def parse_routes(source: Source, *, experts: int = 0) -> Routes:
     """
     arrays = read_npz(source, ("expert_ids", "source"))
     ids, place = arrays["expert_ids"], Place(source.shown)
-    if ids.dtype.kind not in "iu" or ids.ndim != 3 or not ids.size:
+    if ids.ndim == 3 and not ids.size:
+        raise InputError(f"the routing trace has no tokens: expert_ids has shape {list(ids.shape)}", place=place)
+    if ids.dtype.kind not in "iu" or ids.ndim != 3:
         raise InputError(f"expert_ids must be int16 [layers, tokens, top_k], not {_kind(ids)}", place=place)
     start = _numbers(arrays["source"], "source", place)
     if len(start) != ids.shape[1]:

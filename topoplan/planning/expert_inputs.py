@@ -95,7 +95,7 @@ def _plain(source: Source, moe_layers: tuple[int, ...]) -> FloatArray:
         array = read_npy(source)
         if array.ndim == 1:
             source = Source(source.path, npy_bytes(array[None]))
-        elif array.ndim == 3 and array.dtype.kind in "biu" and array.size and 0 <= array.min() and array.max() <= 1:
+        elif array.ndim == 3 and array.dtype.kind in "biu" and array.size and array.min() >= 0 and array.max() <= 1:
             raise InputError(
                 "nothing but 0 and 1: a placement pattern of omni-infer, not a load",
                 place=Place(source.shown),
