@@ -19,7 +19,7 @@ _HEADER = re.compile(r'\s*(Switch|Ca|Rt|Hca)\s+(\d{1,3})\s+"([^"]*)"\s*(.*)')
 _RECORD = re.compile(r"\s*(?:Switch|Ca|Rt|Hca)\s+\d")
 _GUID = re.compile(r"[SHR]-[0-9A-Fa-f]+")
 _LINK = re.compile(
-    r"\s*\[(\d{1,3})\](?:\[ext \d+\])?\s*(?:\([0-9A-Fa-f]+\))?\s*"  # own port; its GUID on channel adapters
+    r"\s*\[(\d{1,3})\](?:\[ext \d+\])?\s*(?:\(([0-9A-Fa-f]+)\))?\s*"  # own port; its GUID on channel adapters
     r'"([^"]*)"\[(\d{1,3})\](?:\[ext \d+\])?\s*(?:\([0-9A-Fa-f]+\))?\s*#\s*(.*)'
 )
 _SPEED = re.compile(r"\b(\d{1,2})x([A-Z]{3}(?:10)?)(?![A-Za-z0-9])")
@@ -29,7 +29,10 @@ _HINT = "run ibnetdiscover again and keep its whole output"
 
 @dataclass(slots=True)
 class Node:
-    """A switch, channel adapter or router; `image` is its system image GUID, shared by the blocks of a chassis."""
+    """A switch, channel adapter or router; `image` is its system image GUID, shared by the blocks of a chassis.
+
+    Adapters have a GUID for each port as well, which is the one that ibstat and sysfs show first.
+    """
 
     guid: str
     kind: str
@@ -38,6 +41,7 @@ class Node:
     line: int
     image: str = ""
     links: int = 0
+    port_guids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +138,15 @@ def _add_link(halves: dict[tuple[str, int], _Half], node: Node, line: str, place
     match = _LINK.fullmatch(line)
     if not match:
         raise InputError("this line is not a whole link of ibnetdiscover", place=place, hint=_HINT)
-    port, peer, peer_port, rest = int(match[1]), match[2], int(match[3]), match[4]
+    port, peer, peer_port, rest = int(match[1]), match[3], int(match[4]), match[5]
     if port > node.ports:
         raise InputError(f"port {port} of {node.guid}: it has {node.ports} ports", place=place, hint=_HINT)
     if (node.guid, port) in halves:
         raise InputError(f"port {port} of {node.guid} is listed twice", place=place)
     halves[node.guid, port] = _Half(peer, peer_port, _bandwidth(rest, place), place.line)
     node.links += 1
+    if match[2] and node.kind == "ca":
+        node.port_guids += (match[2],)
 
 
 def _bandwidth(rest: str, place: Place) -> float:

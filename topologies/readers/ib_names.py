@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from topoplan.names import check_name
 from topoplan.topologies.leaves import MAX_RAILS
+from topoplan.topologies.name_table import Entry, key_of
 from topoplan.topologies.readers.base import clean_name
 from topoplan.topologies.readers.ib_dump import Node
+from topoplan.topologies.roles import ASIDE
 
 # First words that say nothing about which machine it is: defaults of distributions and of drivers.
 _GENERIC = frozenset(
@@ -61,13 +63,18 @@ class Census:
     managers: set[str]
 
 
-def take_census(nodes: Iterable[Node]) -> Census:
-    """Sort the channel adapters among `nodes`."""
+def take_census(nodes: Iterable[Node], names: Mapping[str, Entry] | None = None) -> Census:
+    """Sort the channel adapters among `nodes`; `names` knows the host of GUIDs, and of what it knows it decides."""
     census = Census({}, {}, set(), set())
     cas = [node for node in nodes if node.kind == "ca"]
     first_hca = 0 if any(_hca(node.description) == 0 for node in cas) else 1
     for node in cas:
-        if _SHARP.search(node.description):
+        if entry := _told(node, names or {}):
+            if entry.role == ASIDE:
+                census.nameless[node.guid] = "of another network, as the table says"
+            else:
+                census.adapters[node.guid] = _told_adapter(node, entry, first_hca)
+        elif _SHARP.search(node.description):
             census.aggregation.add(node.guid)
         elif _UFM.fullmatch(_word(node.description)):
             census.managers.add(node.guid)
@@ -77,6 +84,23 @@ def take_census(nodes: Iterable[Node]) -> Census:
             census.adapters[node.guid] = _adapter(node, first_hca)
     _drop_shared_names(census, {node.guid: node.links for node in cas})
     return census
+
+
+def _told(node: Node, names: Mapping[str, Entry]) -> Entry | None:
+    """What the user's table says of an adapter, by node GUID, GUID of a port or system image."""
+    if not names:
+        return None
+    found = (names.get(key_of(guid)) for guid in (node.guid.partition("-")[2], *node.port_guids, node.image))
+    return next((entry for entry in found if entry and (entry.host or entry.role == ASIDE)), None)
+
+
+def _told_adapter(node: Node, entry: Entry, first_hca: int) -> Adapter:
+    """Adapter of a host that the table names; its device too, where the table has one."""
+    if entry.device:
+        match = _DEVICE.fullmatch(entry.device)
+        return Adapter(node.guid, entry.host, clean_name(entry.device), int(match[1]) if match else -1)
+    own = _adapter(node, first_hca)
+    return Adapter(node.guid, entry.host, own.device, own.ordinal)
 
 
 def _word(description: str, number: int = 0) -> str:

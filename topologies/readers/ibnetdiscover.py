@@ -10,6 +10,7 @@ from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
 from topoplan.topologies.cabling import Cabling, Port
 from topoplan.topologies.infer import to_fabric
+from topoplan.topologies.nics import select_nics
 from topoplan.topologies.readers.base import SNIFF_CHARS, ReadOptions, fabric_name, quoted
 from topoplan.topologies.readers.ib_dump import Cable, Dump, Node, parse
 from topoplan.topologies.readers.ib_names import Census, switch_names, take_census
@@ -35,22 +36,24 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
         Text that is not in the grammar, is cut or contradicts itself, or names no host at all.
     """
     dump = parse(text, path)
-    census = take_census(dump.nodes.values())
+    census = take_census(dump.nodes.values(), options.names)
     if not census.adapters:
         raise InputError(
             f"no adapter names its host{_nameless(census)}",
             place=Place(path),
-            hint="set the node descriptions (rdma-ndd does) and run ibnetdiscover again",
+            hint="set the node descriptions (rdma-ndd does) and run ibnetdiscover again, or give a CSV with the header "
+            "guid,host,device (--names)",
         )
     cables, unknown = _with_speeds(dump.cables)
     chassis = _chassis(dump)
+    cabling, left = select_nics(_cabling(dump, cables, census, chassis), options.nics)
     return to_fabric(
-        _cabling(dump, cables, census, chassis),
+        cabling,
         name=fabric_name(path),
         routing=options.routing or "adaptive",
         host_type=options.host_type,
         assumed=_assumed(options, chassis),
-        warnings=_warnings(dump, census, unknown),
+        warnings=[*_warnings(dump, census, unknown), *left],
     )
 
 
