@@ -17,6 +17,8 @@ Examples:
   topoplan import ibnetdiscover.out --host-type gb200-tray > fabric.yaml
   ibnetdiscover | topoplan import - > fabric.yaml
   topoplan import ibnetdiscover.out nvidia-smi-topo.txt cliques.txt --out fabric.yaml
+  topoplan import ibnetdiscover.out --names guids.csv --nics "mlx5_[0-7]" > fabric.yaml
+  topoplan import cables.csv --columns a=Switch,b=Server,b_port=NIC,bandwidth=Speed:Gb/s > fabric.yaml
   topoplan import topology.conf h100.xml=node-[1-16] b200.xml=node-[17-32] --out fabric.yaml
   topoplan import --collect-script > collect.sh
   srun --ntasks-per-node=1 sh collect.sh collected
@@ -41,10 +43,20 @@ class _Command(click.Command):
 @click.argument("files", nargs=-1, metavar="FILE...")
 @click.option("--format", "format_name", metavar="FORMAT", help="Reader to use; found by content otherwise.")
 @click.option("--host-type", metavar="NAME", help="What the hosts are (topoplan catalog), where no file looked inside.")
+@click.option("--names", metavar="CSV", help="What nodes are: header guid,host,device or name,role.")
+@click.option("--nics", default="", metavar="LIST", help="NICs that carry the GPUs' traffic, as mlx5_[0-7],!mlx5_2.")
+@click.option("--columns", default="", metavar="PART=NAME,...", help="Columns of a table of cables: a=,b=,bandwidth= ...")
 @click.option("--out", metavar="FILE", help="Where to write it; stdout otherwise.")
 @click.option("--collect-script", is_flag=True, help="Print a script that collects such files without root.")
 def command(
-    files: tuple[str, ...], format_name: str | None, host_type: str | None, out: str | None, collect_script: bool
+    files: tuple[str, ...],
+    format_name: str | None,
+    host_type: str | None,
+    names: str | None,
+    nics: str,
+    columns: str,
+    out: str | None,
+    collect_script: bool,
 ) -> None:
     """Turn foreign topology files into Fabric YAML.
 
@@ -61,9 +73,10 @@ def command(
         if not files:
             raise click.UsageError("Missing argument 'FILE...'.", click.get_current_context())
         from topoplan.files.fabric_text import format_fabric  # noqa: PLC0415
-        from topoplan.planning.inputs import open_fabric  # noqa: PLC0415
+        from topoplan.planning.inputs import open_fabric, read_options  # noqa: PLC0415
 
-        found = open_fabric(files, host_type=host_type, format=format_name)
+        options = read_options(names, nics, columns)
+        found = open_fabric(files, host_type=host_type, format=format_name, options=options)
         _report(found)
         text = format_fabric(found.fabric)
     if out:

@@ -10,11 +10,12 @@ from topoplan.errors import InputError, Place
 from topoplan.files.inputs import STDIN, read_source
 from topoplan.files.job_yaml import ReadJob, read_job
 from topoplan.names import expand
-from topoplan.planning.fabric_files import FabricInput, kind_of, read_fabric_files
+from topoplan.planning.fabric_files import FabricInput, kind_of, read_fabric_files, read_topology
 from topoplan.topologies import catalog
-from topoplan.topologies.readers import ReadOptions
+from topoplan.topologies.name_table import Entry, parse_names
+from topoplan.topologies.readers import ReadOptions, decode
 
-__all__ = ["FabricInput", "host_list", "kind_of", "open_fabric", "open_job"]
+__all__ = ["FabricInput", "host_list", "kind_of", "open_fabric", "open_job", "read_options"]
 
 
 def open_fabric(
@@ -46,6 +47,27 @@ def open_fabric(
     if host_type is not None:
         known = replace(known, host_type=catalog.host_type(host_type))
     return read_fabric_files([spec] if isinstance(spec, str) else spec, format, known)
+
+
+def read_options(names: str | None = None, nics: str = "", columns: str = "") -> ReadOptions:
+    """What the user says of foreign files: a table of names (path), which NICs count, and columns as PART=NAME,...
+
+    Raises
+    ------
+    InputError
+        A table or a list of columns that cannot be read.
+    """
+    chosen: dict[str, str] = {}
+    for item in filter(None, columns.split(",")):
+        part, equals, name = item.partition("=")
+        if not equals or not name or part.strip() in chosen:
+            raise InputError(f"--columns: {item[:80]!r} is not PART=NAME", hint="a=Switch,b=Server,bandwidth=Speed:Gb/s")
+        chosen[part.strip()] = name.strip()
+    table: Mapping[str, Entry] = {}
+    if names is not None:
+        source = read_topology(names)
+        table = parse_names(decode(source.content, source.shown), source.shown)
+    return ReadOptions(nics=nics, names=table, columns=chosen)
 
 
 def open_job(path: str) -> ReadJob:
