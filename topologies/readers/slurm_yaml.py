@@ -27,8 +27,8 @@ from topoplan.topologies.tree import build
 
 Loc = tuple[str | int, ...]
 
-_ENTRY = re.compile(r"^[ \t]*(?:-[ \t]+)?[\"']?topology[\"']?[ \t]*:[ \t]*[^\s{\[]", re.MULTILINE)
-_PLUGIN = re.compile(r"^[ \t]*(?:-[ \t]+)?[\"']?(?:tree|block|ring|torus3d|flat)[\"']?[ \t]*:", re.MULTILINE)
+_ENTRY = re.compile(r"(?:^|[\s{,])[\"']?topology[\"']?[ \t]*:[ \t]*[^\s{\[]")
+_PLUGIN = re.compile(r"(?:^|[\s{,])[\"']?(?:tree|block|ring|torus3d|flat)[\"']?[ \t]*:")
 
 
 def sniff(text: str) -> bool:
