@@ -28,6 +28,19 @@ latency: [ 50.0, 500.0, 2000.0 ]
         """{"logical-dims": ["8", "4", "2"]}
 """,
     ),
+    "aws": (
+        """\
+{"Instances": [
+  {"InstanceId": "i-01", "InstanceType": "p5.48xlarge", "ZoneId": "z1", "NetworkNodes": ["nn-1", "nn-2", "nn-3"]},
+  {"InstanceId": "i-02", "InstanceType": "p5.48xlarge", "ZoneId": "z1", "NetworkNodes": ["nn-1", "nn-2", "nn-4"]},
+  {"InstanceId": "i-03", "InstanceType": "p5.48xlarge", "ZoneId": "z1", "NetworkNodes": null}
+], "NextToken": "x"}
+""",
+        """\
+{"Nodes": [{"Name": "ip-10-0-0-1.internal", "InstanceId": "i-01", "Topology": {
+  "topology.k8s.aws/network-node-layer-1": "nn-1", "topology.k8s.aws/network-node-layer-2": "nn-2"}}]}
+""",
+    ),
     "containerlab": (
         """\
 # two racks
@@ -86,6 +99,29 @@ leaf-a;spine;400 Gb/s;2;;
 leaf-b;spine;400 Gb/s;2;;
 """,
     ),
+    "fabric-clique": (
+        """\
+# host: ClusterUUID
+tray-1: 0a1b2c3d-0000-4000-8000-00000000000a
+tray-2: 0a1b2c3d-0000-4000-8000-00000000000a
+tray-3: 0a1b2c3d-0000-4000-8000-00000000000b
+""",
+        """\
+host,cluster_uuid,clique
+t1,0a1b2c3d-0000-4000-8000-00000000000a,1
+t2,0a1b2c3d-0000-4000-8000-00000000000a,2
+t3,0a1b2c3d-0000-4000-8000-00000000000a,1
+""",
+    ),
+    "gcp": (
+        """\
+[{"name": "vm-1", "id": "111", "machineType": "z/a4x-highgpu-4g", "resourceStatus": {
+  "physicalHost": "/b1/s1/h1", "physicalHostTopology": {"block": "b1", "subblock": "s1", "host": "h1"}}},
+ {"name": "vm-2", "id": "112", "machineType": "z/a4x-highgpu-4g", "resourceStatus": {
+  "physicalHostTopology": {"block": "b1", "subblock": "s1", "host": "h2"}}}]
+""",
+        '[{"name": "v1", "resourceStatus": {"physicalHost": "/c/r1/h1"}}, {"name": "v2", "physicalHost": "/c/r2/h"}]\n',
+    ),
     "htsim": (
         """\
 Nodes 8
@@ -139,6 +175,29 @@ Bundle 2
     <u64values length="12">0 300000 300000 0 </u64values>
   </distances2hetero>
 </topology>
+""",
+    ),
+    "hypernode": (
+        """\
+apiVersion: topology.volcano.sh/v1alpha1
+kind: HyperNode
+metadata: {name: s0}
+spec:
+  tier: 1
+  members:
+  - type: Node
+    selector: {exactMatch: {name: node-0}}
+  - type: Node
+    selector: {regexMatch: {pattern: "^node-[12]$"}}
+---
+apiVersion: topology.volcano.sh/v1alpha1
+kind: HyperNode
+metadata: {name: top}
+spec:
+  tier: 2
+  members:
+  - type: HyperNode
+    selector: {exactMatch: {name: s0}}
 """,
     ),
     "ibdm": (
@@ -269,6 +328,39 @@ infrastructure:
     - server.1.nic.0.eth.leafsw.0.port.1
 """,
     ),
+    "kubernetes": (
+        """\
+apiVersion: v1
+kind: List
+items:
+- kind: Node
+  metadata: {name: n1, labels: {fabric.topograph.run/tier-0: leaf1, fabric.topograph.run/tier-1: top}}
+  spec: {providerID: "aws:///z/i-01"}
+  status:
+    capacity: {nvidia.com/gpu: "8"}
+    allocatable: {nvidia.com/gpu: "7"}
+    addresses: [{type: InternalIP, address: 10.0.0.1}, {type: Hostname, address: n1.example}]
+    conditions: [{type: Ready, status: "True"}]
+- kind: Node
+  metadata: {name: n2, labels: {fabric.topograph.run/tier-0: leaf2, fabric.topograph.run/tier-1: top}}
+  spec: {unschedulable: true, taints: [{key: node.kubernetes.io/unschedulable, effect: NoSchedule}]}
+  status: {capacity: {nvidia.com/gpu: "8"}}
+""",
+        """\
+apiVersion: kueue.x-k8s.io/v1beta1
+kind: Topology
+metadata: {name: default}
+spec: {levels: [{nodeLabel: example.com/block}, {nodeLabel: example.com/rack}, {nodeLabel: kubernetes.io/hostname}]}
+---
+kind: Node
+apiVersion: v1
+metadata: {name: n1, labels: {example.com/block: b1, example.com/rack: r1}}
+---
+kind: Node
+apiVersion: v1
+metadata: {name: n2, labels: {example.com/block: b2, example.com/rack: r1}}
+""",
+    ),
     "lab-json": (
         """{"format": "JSON", "title": "lab", "content": {"nodes": {"leaf1": {"os": "nos"}, "n1": {}, "n2": {}},
  "links": [[{"interface": "swp1", "node": "leaf1"}, {"interface": "eth1", "node": "n1"}],
@@ -385,6 +477,16 @@ GPU0   X    PHB   PHB     0-23          0
 GPU1  PHB    X    PHB     0-23          0
 """,
     ),
+    "oci": (
+        """\
+node1: {"customerGpuMemoryFabric": "f1", "customerHPCIslandId": "h1", "customerLocalBlock": "l1"}
+node2: {"customerGpuMemoryFabric": "f1", "customerHPCIslandId": "h1", "customerLocalBlock": "l2"}
+""",
+        """\
+[{"hostname": "node1", "shape": "BM.GPU.H100.8", "rdmaTopologyData": {"customerHPCIslandId": "ocid1.hpc.oc1.x.aaa",
+  "customerNetworkBlock": "ocid1.net.oc1.x.bbb", "customerLocalBlock": "ocid1.loc.oc1.x.ccc"}}]
+""",
+    ),
     "scontrol": (
         """\
 SwitchName=leaf1 Level=0 LinkSpeed=1 Nodes=n[1-2]
@@ -432,6 +534,48 @@ BlockName=rack2 Nodes=t[05-08]
 BlockName=rack3 Nodes=t[09-13]
 BlockSizes=4,8
 """,
+    ),
+    "slurm-yaml": (
+        """\
+---
+- topology: tree
+  cluster_default: true
+  tree:
+    switches:
+      - {switch: top, children: "leaf[1-2]"}
+      - {switch: leaf1, nodes: "n[1-2]"}
+      - {switch: leaf2, nodes: "n[3-4]"}
+- topology: racks
+  cluster_default: false
+  block:
+    block_sizes: [2, 4]
+    blocks:
+      - {block: b1, nodes: "n[1-2]"}
+      - {block: b2, nodes: "n[3-4]"}
+- {topology: nothing, flat: true}
+""",
+        """\
+- topology: cube
+  torus3d: {dims: [2, 2, 1], nodes: "t[1-4]"}
+""",
+    ),
+    "topograph": (
+        """\
+# a model
+switches:
+  core:
+    labels: {topology.kubernetes.io/region: here}
+    switches: [leaf-1, leaf-2]
+blocks:
+- switch: leaf-1
+  nodes: ["n[1-2]"]
+  annotations: {accelerator.topology.test/domain: nvl-1}
+- switch: leaf-2
+  nodes: ["n[3-4]", 1101]
+  annotations:
+    accelerator.topology.test/domain: nvl-2
+""",
+        '{"instances": [{"id": "I1", "network_layers": ["leaf-a", "top"]}, {"id": "I2", "network_layers": []}]}\n',
     ),
 }  # fmt: skip
 
