@@ -155,14 +155,18 @@ Bundle 2
     <object type="Package" os_index="0" gp_index="2">
       <object type="NUMANode" os_index="0" gp_index="3"/>
       <object type="Bridge" gp_index="4" bridge_type="0-1" bridge_pci="0000:[10-1f]">
-        <object type="Bridge" gp_index="5" bridge_type="1-1" pci_busid="0000:10:00.0" pci_type="0604 [1000:c010] [1000:a096] b0">
-          <object type="PCIDev" gp_index="6" pci_busid="0000:11:00.0" pci_type="0302 [10de:20b0] [10de:134f] a1" pci_link_speed="31.5">
+        <object type="Bridge" gp_index="5" bridge_type="1-1" pci_busid="0000:10:00.0"
+                pci_type="0604 [1000:c010] [1000:a096] b0">
+          <object type="PCIDev" gp_index="6" pci_busid="0000:11:00.0"
+                  pci_type="0302 [10de:20b0] [10de:134f] a1" pci_link_speed="31.5">
             <object type="OSDev" gp_index="7" name="nvml0" osdev_type="1"/>
           </object>
-          <object type="PCIDev" gp_index="8" pci_busid="0000:12:00.0" pci_type="0302 [10de:20b0] [10de:134f] a1" pci_link_speed="31.5">
+          <object type="PCIDev" gp_index="8" pci_busid="0000:12:00.0"
+                  pci_type="0302 [10de:20b0] [10de:134f] a1" pci_link_speed="31.5">
             <object type="OSDev" gp_index="9" name="nvml1" osdev_type="1"/>
           </object>
-          <object type="PCIDev" gp_index="10" pci_busid="0000:13:00.0" pci_type="0207 [15b3:101b] [15b3:0007] 00" pci_link_speed="31.5">
+          <object type="PCIDev" gp_index="10" pci_busid="0000:13:00.0"
+                  pci_type="0207 [15b3:101b] [15b3:0007] 00" pci_link_speed="31.5">
             <object type="OSDev" gp_index="11" name="ib0" osdev_type="2"/>
             <object type="OSDev" gp_index="12" name="mlx5_0" osdev_type="3"><info name="Port1State" value="4"/></object>
           </object>
@@ -389,7 +393,7 @@ metadata: {name: n2, labels: {example.com/block: b2, example.com/rack: r1}}
 <system version="1">
   <cpu host_hash="0x1" numaid="0" affinity="0000ffff" arch="x86_64" vendor="GenuineIntel" familyid="6" modelid="143">
     <pci busid="0000:10:00.0" class="0x060400" link_speed="32.0 GT/s PCIe" link_width="16">0
-      <pci busid="0000:11:00.0" class="0x030200" vendor="0x10de" device="0x2330" link_speed="32.0 GT/s PCIe" link_width="16">
+      <pci busid="0000:11:00.0" class="0x030200" vendor="0x10de" device="0x2330" link_speed="32.0 GT/s PCIe">
         <gpu dev="0" sm="90" rank="0" gdr="1">
           <nvlink target="0000:f0:00.0" count="10" tclass="0x068000"/>
           <nvlink target="0000:f1:00.0" count="8" tclass="0x068000"/>
@@ -403,7 +407,7 @@ metadata: {name: n2, labels: {example.com/block: b2, example.com/rack: r1}}
       </pci>
     </pci>
     <pci busid="0000:20:00.0" class="0x060400" link_speed="5.0 GT/s PCIe" link_width="16">
-      <pci busid="0000:21:00.0" class="0x030200" vendor="0x10de" device="0x2330" link_speed="32.0 GT/s PCIe" link_width="16">
+      <pci busid="0000:21:00.0" class="0x030200" vendor="0x10de" device="0x2330" link_speed="32.0 GT/s PCIe">
         <gpu dev="1" sm="90" rank="1" gdr="1">
           <nvlink target="0000:f0:00.0" count="10" tclass="0x068000"/>
           <nvlink target="0000:f1:00.0" count="8" tclass="0x068000"/>
@@ -423,7 +427,7 @@ metadata: {name: n2, labels: {example.com/block: b2, example.com/rack: r1}}
     "nccl-graphs": (
         """\
 <graphs version="1">
-  <graph id="0" pattern="4" crossnic="0" nchannels="2" speedintra="40" speedinter="40" typeintra="NVL" typeinter="PIX" samechannels="0">
+  <graph id="0" pattern="4" nchannels="2" speedintra="40" speedinter="40" typeintra="NVL" typeinter="PIX">
     <channel><net dev="0"/><gpu dev="0"/><gpu dev="1"/><net dev="1"/></channel>
     <channel><net dev="1"/><gpu dev="1"/><gpu dev="0"/><net dev="0"/></channel>
   </graph>
@@ -453,7 +457,7 @@ GPU0\t X \tNV12\tNODE\tPIX\tSYS\t0-15,32-47\t0,2-3\t\tN/A
 GPU1\tNV12\t X \tPXB\tNODE\tSYS\t0-15\t0\t\tN/A
 NIC0\tNODE\tPXB\t X \tNODE\tSYS
 NIC1\tPIX\tNODE\tNODE\t X \tSYS
-NIC2\tSYS\tSYS\tSYS\tSYS\t X 
+NIC2\tSYS\tSYS\tSYS\tSYS\t X
 
 Legend:
 

@@ -107,7 +107,7 @@ def root_tag(text: str) -> str:
             if head.startswith(begin, at):
                 stop = head.find(end, at)
                 if begin == "<!" and 0 <= head.find("[", at) < stop:
-                    stop = head.find("]", at)
+                    stop = head.find(">", max(head.find("]", at), at))  # behind the internal subset
                 if stop < 0:
                     return ""
                 at = stop + len(end)
