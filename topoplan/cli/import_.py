@@ -45,7 +45,9 @@ class _Command(click.Command):
 @click.option("--host-type", metavar="NAME", help="What the hosts are (topoplan catalog), where no file looked inside.")
 @click.option("--names", metavar="CSV", help="What nodes are: header guid,host,device or name,role.")
 @click.option("--nics", default="", metavar="LIST", help="NICs that carry the GPUs' traffic, as mlx5_[0-7],!mlx5_2.")
-@click.option("--columns", default="", metavar="PART=NAME,...", help="Columns of a table of cables: a=,b=,bandwidth= ...")
+@click.option(
+    "--columns", default="", metavar="PART=NAME,...", help="Columns of a table of cables: a=,b=,bandwidth= ..."
+)
 @click.option("--out", metavar="FILE", help="Where to write it; stdout otherwise.")
 @click.option("--collect-script", is_flag=True, help="Print a script that collects such files without root.")
 def command(

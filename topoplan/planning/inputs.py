@@ -61,7 +61,9 @@ def read_options(names: str | None = None, nics: str = "", columns: str = "") ->
     for item in filter(None, columns.split(",")):
         part, equals, name = item.partition("=")
         if not equals or not name or part.strip() in chosen:
-            raise InputError(f"--columns: {item[:80]!r} is not PART=NAME", hint="a=Switch,b=Server,bandwidth=Speed:Gb/s")
+            raise InputError(
+                f"--columns: {item[:80]!r} is not PART=NAME", hint="a=Switch,b=Server,bandwidth=Speed:Gb/s"
+            )
         chosen[part.strip()] = name.strip()
     table: Mapping[str, Entry] = {}
     if names is not None:
