@@ -187,10 +187,9 @@ def _parts(outcome: ExpertOutcome) -> list[_Part]:
     if judged is not None:
         found.append(_part("Under each engine's rule", tables.judgement_lines(judged), tables.engine_table(judged)))
     if curve is not None:
-        figure = curve_svg(curve, "curve")
-        found.append(
-            _part("Balance against remote hosts", tables.curve_lines(curve), tables.curve_table(curve), figure)
-        )
+        figures = [curve_svg(curve, "curve")]
+        table = tables.curve_table(curve)
+        found.append(_part("Balance against remote hosts", tables.curve_lines(curve), table, figures))
     if sweep is not None:
         figures = [gain_svg(sweep, "gain"), memory_svg(sweep, "memory")]
         found.append(_part("Slots of a GPU", [tables.recommendation(sweep)], tables.sweep_table(sweep), figures))
@@ -209,8 +208,11 @@ def _parts(outcome: ExpertOutcome) -> list[_Part]:
 
 
 def _part(
-    title: str, lines: Sequence[str], table: tuple[list[str], tables.Rows] | None = None, figures: Sequence[str] = ()
+    title: str,
+    lines: Sequence[str],
+    table: tuple[list[str], tables.Rows] | None = None,
+    figures: list[str] | None = None,
 ) -> _Part:
     columns, rows = table or ([], [])
-    drawn = tuple(safe(figure) for figure in figures if figure)
+    drawn = tuple(safe(figure) for figure in figures or () if figure)
     return _Part(title, tuple(lines), drawn, tuple(columns), tuple(map(tuple, rows)))
