@@ -78,6 +78,14 @@ class Components:
             item = self._parent[item]
         return item
 
+    def join_pair(self, a: int, b: int) -> None:
+        """Make one set of the sets of two items; quicker than `join`."""
+        a, b = self.find(a), self.find(b)
+        if a < b:
+            self._parent[b] = a
+        elif b < a:
+            self._parent[a] = b
+
     def join(self, items: Iterable[int]) -> None:
         """Make one set of the sets of all `items`; its smallest stands for it."""
         roots = sorted({self.find(item) for item in items})

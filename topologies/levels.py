@@ -152,7 +152,7 @@ class _Builder:
         """Join all switches up to level `tier` and put a group above what that brings together."""
         for a, b, _ in self._cabling.trunks:
             if max(self._level[a], self._level[b]) <= tier:
-                self._parts.join((a, b))
+                self._parts.join_pair(a, b)
         self._tops += [
             k for k, group in enumerate(self._groups) if group.above and self._level[group.switches[0]] == tier
         ]

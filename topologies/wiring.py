@@ -14,7 +14,7 @@ from typing import NamedTuple
 from topoplan.errors import InputError
 from topoplan.model.fabric import Fabric, HostType
 from topoplan.names import check_name, natural_key
-from topoplan.topologies.cabling import Cabling, Port
+from topoplan.topologies.cabling import Cabling, Components, Port
 from topoplan.topologies.infer import to_fabric
 from topoplan.topologies.leaves import MAX_RAILS
 from topoplan.topologies.name_table import key_of
@@ -90,6 +90,7 @@ def wired_fabric(
     wires = _unique(_renamed(wiring, options), notes)
     roles = find_roles([wire[:4] for wire in wires], _told_roles(wiring, options))
     wires = _wanted(wires, roles, options, notes)
+    wires = _reachable(wires, roles, notes)
     wires, assumed = _with_speeds(wires, options.host_type or host_type)
     cabling, more = select_nics(_cabling(wires, roles), options.nics)
     return to_fabric(
@@ -139,7 +140,8 @@ def _unique(wires: Sequence[Wire], notes: list[str]) -> list[Wire]:
     """Each cable once: tables of neighbours list those between two of their devices from both ends."""
     seen: dict[tuple[str, str, str, str], int] = {}
     found: list[Wire] = []
-    ends: Counter[tuple[str, str]] = Counter()
+    ends: set[tuple[str, str]] = set()
+    doubled: set[tuple[str, str]] = set()
     for wire in wires:
         if wire.a == wire.b:
             continue
@@ -153,11 +155,12 @@ def _unique(wires: Sequence[Wire], notes: list[str]) -> list[Wire]:
                 )
                 continue
             seen[key] = len(found)
-            ends.update((a, b))
+            doubled |= {a, b} & ends
+            ends.add(a)
+            ends.add(b)
         found.append(wire)
-    doubled = sorted(end for end, count in ends.items() if count > 1)
     if doubled:
-        device, port = doubled[0]
+        device, port = min(doubled)
         notes.append(
             f"{len(doubled)} ports are on several cables, {device[:60]} port {port[:60]} among them; all count"
         )
@@ -207,6 +210,23 @@ def _fast_enough(wires: list[Wire], roles: Roles, left: Counter[str]) -> list[Wi
             left["from hosts' ports slower than a quarter of their fastest"] += wire.cables
         else:
             found.append(wire)
+    return found
+
+
+def _reachable(wires: list[Wire], roles: Roles, notes: list[str]) -> list[Wire]:
+    """Cables of the parts of the network that hold hosts."""
+    number: dict[str, int] = {}
+    for wire in wires:
+        for end in (wire.a, wire.b):
+            number.setdefault(end, len(number))
+    parts = Components(len(number))
+    for wire in wires:
+        parts.join_pair(number[wire.a], number[wire.b])
+    used = {parts.find(number[wire.a]) for wire in wires if roles.of[wire.a] == HOST}
+    found = [wire for wire in wires if parts.find(number[wire.a]) in used]
+    if len(found) < len(wires):
+        left = sum(wire.cables for wire in wires) - sum(wire.cables for wire in found)
+        notes.append(f"{left} cables of parts of the network without hosts were left out")
     return found
 
 

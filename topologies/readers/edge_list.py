@@ -12,6 +12,7 @@ from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest
 from topoplan.topologies.readers.base import MAX_CHARS, SNIFF_CHARS, ReadOptions, quoted
+from topoplan.topologies.roles import role_of_word
 from topoplan.topologies.wiring import Wire, Wiring, wired_fabric
 from topoplan.units import parse_bandwidth
 
@@ -79,7 +80,7 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
     skipped: Counter[str] = Counter()
     speeds: dict[str, float] = {}
     for number, row in _rows(text, table, path):
-        wire = _wire(row, table, speeds, Place(path, number), wiring, skipped)
+        wire = _wire(row, table, speeds, path, number, wiring, skipped)
         if wire:
             wiring.wires.append(wire)
             if len(wiring.wires) > MAX_CABLES:
@@ -182,14 +183,15 @@ def _wire(
     row: list[str],
     table: _Table,
     speeds: dict[str, float],
-    place: Place,
+    path: str,
+    number: int,
     wiring: Wiring,
     skipped: Counter[str],
 ) -> Wire | None:
     """Cable of a row, None where it is no network cable."""
     columns = table.columns
     if len(row) <= max(columns["a"], columns["b"]):
-        raise InputError(f"{len(row)} cells: the ends of this cable are not among them", place=place)
+        raise InputError(f"{len(row)} cells: the ends of this cable are not among them", place=Place(path, number))
     a, b = row[columns["a"]].strip(), row[columns["b"]].strip()
     if not a or not b:
         skipped["nowhere"] += 1  # planned, or not plugged in
@@ -202,25 +204,24 @@ def _wire(
             return None
     for device, part in ((a, "a_role"), (b, "b_role")):
         if cell.get(part):
-            _add_role(wiring, device, cell[part], place)
+            _add_role(wiring, device, cell[part], Place(path, number))
     text = cell.get("bandwidth", "")
     if text not in speeds:
-        speeds[text] = _bandwidth(text, table.unit, place)
+        speeds[text] = _bandwidth(text, table.unit, Place(path, number))
+    rail, plane, count = (cell.get(part, "") for part in ("rail", "plane", "count"))
     return Wire(
         a,
         cell.get("a_port", ""),
         b,
         cell.get("b_port", ""),
         speeds[text],
-        _number(cell.get("count", ""), "count", place, low=1, empty=1),
-        _number(cell.get("rail", ""), "rail", place),
-        _number(cell.get("plane", ""), "plane", place),
+        _number(count, "count", Place(path, number), low=1) if count else 1,
+        _number(rail, "rail", Place(path, number)) if rail else -1,
+        _number(plane, "plane", Place(path, number)) if plane else -1,
     )
 
 
 def _add_role(wiring: Wiring, device: str, label: str, place: Place) -> None:
-    from topoplan.topologies.roles import role_of_word  # noqa: PLC0415
-
     role = role_of_word(label)
     if role and wiring.roles.setdefault(device, role) != role:
         raise InputError(f"{device[:60]} is a {wiring.roles[device]} in one row and a {role} in this", place=place)
@@ -246,9 +247,7 @@ def _bandwidth(text: str, unit: str, place: Place) -> float:
         raise InputError(str(error)[:200], place=place) from None
 
 
-def _number(text: str, what: str, place: Place, *, low: int = 0, empty: int = -1) -> int:
-    if not text:
-        return empty
+def _number(text: str, what: str, place: Place, *, low: int = 0) -> int:
     if not text.isdecimal() or not low <= int(text[:9]) <= 4096 or len(text) > 9:
         raise InputError(f"{what} {quoted(text)} is not a number of a fabric's", place=place)
     return int(text)
