@@ -11,6 +11,7 @@ import pytest
 from tests.fabrics import two_leaves
 from topoplan.cli import run
 
+FABRIC = two_leaves()
 JOB = """\
 apiVersion: topoplan/v1
 kind: Job
@@ -33,7 +34,7 @@ class Result:
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder with fabric.yaml and job.yaml, made the current one; no Slurm job around."""
-    (tmp_path / "fabric.yaml").write_text(two_leaves())
+    (tmp_path / "fabric.yaml").write_text(FABRIC)
     (tmp_path / "job.yaml").write_text(JOB)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
