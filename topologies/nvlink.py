@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topoplan.model.fabric import IntArray
+from topoplan.model.fabric import BoolArray, IntArray
 from topoplan.model.host_type import numbered
 
 
@@ -45,38 +45,39 @@ def join(direct: IntArray, switched: IntArray) -> Joined:
     switched
         [gpus] int64 links of each GPU to switches.
     """
-    gpus = len(switched)
-    linked = (direct > 0) | ((switched > 0)[:, None] & (switched > 0)[None])
-    label = np.arange(gpus)
-    for _ in range(gpus):
-        least = np.where(linked, label[None], gpus).min(axis=1, initial=gpus)
-        again = np.minimum(label, least)
-        if (again == label).all():
-            break
-        label = again
-    domains = numbered(label.tolist())
-    sizes = np.bincount(np.array(domains))
-    inside = [gpu for gpu in range(gpus) if sizes[domains[gpu]] > 1]
-    links = direct.sum(axis=1) + switched
-    together = np.equal.outer(domains, domains) & ~np.eye(gpus, dtype=bool)
-    unequal = bool(inside) and (len(set(links[inside].tolist())) > 1 or bool((together & ~linked).any()))
-    return Joined(domains, int(sizes.max()), int(links[inside].min()) if inside else 0, unequal)
+    return _joined((direct > 0) | ((switched > 0)[:, None] & (switched > 0)[None]), direct.sum(axis=1) + switched)
 
 
-def from_matrix(bonded: IntArray, most: int) -> tuple[IntArray, IntArray]:
-    """Direct and switched links of a matrix of bonds as nvidia-smi prints it; see `join`.
+def join_bonds(bonds: IntArray, most: int) -> Joined:
+    """Domains of a matrix of bonds as nvidia-smi prints it; see `join`.
 
     Behind NVLink switches every pair shows all links of a GPU (NV18); on direct cables a pair shows its own, and those
     of all pairs together are no more than a GPU has.
 
     Parameters
     ----------
-    bonded
-        [gpus, gpus] int64 the # of NV#, 0 without NVLink.
+    bonds
+        [gpus, gpus] int64 the # of NV#, 0 without NVLink, symmetric.
     most
         Links that one GPU has.
     """
-    total = bonded.sum(axis=1)
-    switched = np.where(total > most, bonded.max(axis=1, initial=0), 0)
-    direct = np.where((switched > 0)[:, None] | (switched > 0)[None], 0, bonded)
-    return np.asarray(direct, np.int64), np.asarray(switched, np.int64)
+    total = bonds.sum(axis=1)
+    switched = total.max(initial=0) > most
+    return _joined(bonds > 0, bonds.max(axis=1, initial=0) if switched else total)
+
+
+def _joined(linked: BoolArray, links: IntArray) -> Joined:
+    """Connected parts of `linked` [gpus, gpus], and the fewest `links` [gpus] of a GPU in one."""
+    gpus = len(links)
+    label = np.arange(gpus)
+    for _ in range(gpus):
+        again = np.minimum(label, np.where(linked, label[None], gpus).min(axis=1, initial=gpus))
+        if (again == label).all():
+            break
+        label = again
+    domains = numbered(label.tolist())
+    sizes = np.bincount(np.array(domains))
+    inside = [gpu for gpu in range(gpus) if sizes[domains[gpu]] > 1]
+    together = np.equal.outer(domains, domains) & ~np.eye(gpus, dtype=bool)
+    unequal = bool(inside) and (len(set(links[inside].tolist())) > 1 or bool((together & ~linked).any()))
+    return Joined(domains, int(sizes.max()), int(links[inside].min()) if inside else 0, unequal)

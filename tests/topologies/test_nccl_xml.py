@@ -43,8 +43,8 @@ def system(*cpus: str, hosts: str = "") -> str:
     return f'<?xml version="1.0"?>\n<!-- dump -->\n<system version="1">{made}</system>\n'
 
 
-def read(text: str, **options: HostType) -> Fabric:
-    return readers.read(text, name="box.xml", options=ReadOptions(**options))
+def read(text: str, host_type: HostType | None = None) -> Fabric:
+    return readers.read(text, name="box.xml", options=ReadOptions(host_type=host_type))
 
 
 def host(text: str) -> HostType:

@@ -18,13 +18,13 @@ from topoplan.topologies import devices
 from topoplan.topologies.host_parts import FoundNic, HostParts, Notes, check_size, host_fabric, host_type
 from topoplan.topologies.mig import Slices, find_slices
 from topoplan.topologies.near import Path
-from topoplan.topologies.nvlink import Joined, from_matrix, join
+from topoplan.topologies.nvlink import Joined, join, join_bonds
 from topoplan.topologies.readers.base import SNIFF_CHARS, ReadOptions, fabric_name
 from topoplan.topologies.readers.smi_table import Table, find_table, has_row
 
 MOST_LINKS = 18  # of one GPU: NVLink 4 and 5 (see devices.py)
 _PATHS = {"PIX": Path.PIX, "PXB": Path.PXB, "PHB": Path.PHB, "NODE": Path.NODE, "SYS": Path.SYS, "SOC": Path.SYS}
-_BY_LINKS = {18: "90", 12: "80", 6: "70", 4: "60"}  # links of a GPU behind switches or on all its cables -> sm
+_BY_LINKS = {18: "90", 12: "80"}  # links of a GPU -> sm; fewer are too many GPUs' to tell
 TRAY = 4  # GPUs of a GB200 tray: their NICs hang from the other side of Grace, so that all are SYS
 
 
@@ -83,7 +83,7 @@ def _joined(table: Table, text: str, path: str) -> Joined | None:
         a, b = np.argwhere(bonds != bonds.T)[0].tolist()
         message = f"GPU{a} and GPU{b} show different NVLinks of each other"
         raise InputError(message, place=Place(path, table.line), hint="print the table again")
-    return join(*from_matrix(bonds, MOST_LINKS))
+    return join_bonds(bonds, MOST_LINKS)
 
 
 def _bonds(cell: str) -> int:

@@ -109,9 +109,7 @@ def _row(line: str) -> tuple[str, int] | None:
         if before and _CELL.fullmatch(match[0]):
             return before, match.start()
         label = match[0].lstrip("/#*|>\"'`")
-        if before or not _NAME.fullmatch(label) or not label[-1].isalnum():
-            label = label if _GPU.fullmatch(label) else ""
-        before = label
+        before = label if _NAME.fullmatch(label) and not _CELL.fullmatch(label) else ""
     return None
 
 
@@ -123,6 +121,8 @@ def _columns(above: Sequence[str], path: str, number: int) -> list[str]:
             break
         words = _GLUED.sub(" ", _AFFINITY.sub(" ", line)).split()
         words = [word for word in (word.strip("/#*|>\"'`") for word in words) if word]
+        if "GPU0" in words:
+            words = words[words.index("GPU0") :]  # a log's prefix stands before it
         if not words and columns:
             break
         if any(not _NAME.fullmatch(word) for word in words):
@@ -130,8 +130,7 @@ def _columns(above: Sequence[str], path: str, number: int) -> list[str]:
         columns = words + columns
         if "GPU0" in words:
             break
-    columns = columns[columns.index("GPU0") :] if "GPU0" in columns else []
-    if not columns:
+    if "GPU0" not in columns:
         message = "the row of GPU0 has no header above it"
         raise InputError(message, place=Place(path, number), hint="give the whole output of: nvidia-smi topo -m")
     twice = next((label for n, label in enumerate(columns) if label in columns[:n]), "")
