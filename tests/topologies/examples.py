@@ -41,6 +41,46 @@ latency: [ 50.0, 500.0, 2000.0 ]
   "topology.k8s.aws/network-node-layer-1": "nn-1", "topology.k8s.aws/network-node-layer-2": "nn-2"}}]}
 """,
     ),
+    "collected": (
+        """\
+# topoplan collected 1
+@ host
+|name=n1
+|fqdn=n1.cluster.site
+|ip=10.0.0.1 fe80::1
+|slurm=n1
+@ nvidia-smi-list
+|GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-0)
+|GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-1)
+@ nvidia-smi-topo
+|\tGPU0\tGPU1\tNIC0\tCPU Affinity\tNUMA Affinity
+|GPU0\t X \tNV18\tPIX\t0-31\t0
+|GPU1\tNV18\t X \tSYS\t32-63\t1
+|NIC0\tPIX\tSYS\t X \t\t
+|
+|NIC Legend:
+|
+|  NIC0: mlx5_0
+@ nvidia-smi-fabric
+|GPU 00000000:18:00.0
+|        CliqueId                          : 7
+|        ClusterUUID                       : 11111111-2222-3333-4444-555555555555
+@ infiniband
+|device=mlx5_0\tport=1\tnode_guid=b8ce:f603:00aa:0100\tstate=4: ACTIVE\trate=400 Gb/sec (4X NDR)\tnet=ib0,
+@ pci
+|address=0000:18:00.0\tclass=0x030200\tvendor=0x10de\tdevice=0x2330\tnuma=0\tplace=/sys/devices/pci0000:17/0000:18:00.0
+@ ibstat missing
+@ lldp
+|{"lldp": {"interface": [{"ib0": {"chassis": {"leaf-a": {"id": {"type": "mac", "value": "2"}}},
+| "port": {"id": {"type": "ifname", "value": "e1"}}}}]}}
+@ scontrol-topology
+|SwitchName=core Level=1 LinkSpeed=1 Nodes=n[1-2] Switches=rack1
+|SwitchName=rack1 Level=0 LinkSpeed=1 Nodes=n[1-2]
+@ kubernetes
+|nvidia.com/gpu.clique="11111111-2222-3333-4444-555555555555.7"
+@ end
+""",
+    ),
     "containerlab": (
         """\
 # two racks

@@ -49,8 +49,8 @@ limited() {
     return "$status"
 }
 
-# indented: every line of the input behind a blank, so that none looks like the head of a section.
-indented() { tr -d '\000\r' | sed -n -e '1,200000s/^/ /p'; }
+# barred: every line of the input behind a bar, so that none looks like the head of a section.
+barred() { tr -d '\000\r' | sed -n -e '1,200000s/^/|/p'; }
 
 # section NAME COMMAND...: what a command prints; "missing" where there is no such command.
 section() {
@@ -58,7 +58,7 @@ section() {
     shift
     if has "$1"; then
         printf '@ %s\n' "$name"
-        limited "$@" | indented
+        limited "$@" | barred
     else
         printf '@ %s missing\n' "$name"
     fi
@@ -76,13 +76,13 @@ place() { (cd -P "$1" 2>/dev/null && pwd) || :; }
 
 show_host() {
     printf '@ host\n'
-    printf ' name=%s\n' "$(uname -n)"
+    printf '|name=%s\n' "$(uname -n)"
     if has hostname; then
-        printf ' fqdn=%s\n' "$(limited hostname -f | head -n 1)"
-        printf ' ip=%s\n' "$(limited hostname -I | head -n 1)"
+        printf '|fqdn=%s\n' "$(limited hostname -f | head -n 1)"
+        printf '|ip=%s\n' "$(limited hostname -I | head -n 1)"
     fi
-    printf ' slurm=%s\n' "${SLURMD_NODENAME:-}"
-    printf ' kubernetes=%s\n' "${NODE_NAME:-${MY_NODE_NAME:-${K8S_NODE_NAME:-}}}"
+    printf '|slurm=%s\n' "${SLURMD_NODENAME:-}"
+    printf '|kubernetes=%s\n' "${NODE_NAME:-${MY_NODE_NAME:-${K8S_NODE_NAME:-}}}"
 }
 
 show_infiniband() {
@@ -92,21 +92,21 @@ show_infiniband() {
         net=$(for item in "$device"/device/net/*; do [ -e "$item" ] && printf '%s,' "${item##*/}"; done)
         for port in "$device"/ports/*; do
             [ -e "$port" ] || continue
-            printf ' device=%s\tport=%s\tnode_guid=%s\tgid=%s\tstate=%s\trate=%s\tlink=%s\tnuma=%s\tplace=%s\tnet=%s\n' \
+            printf 'device=%s\tport=%s\tnode_guid=%s\tgid=%s\tstate=%s\trate=%s\tlink=%s\tnuma=%s\tplace=%s\tnet=%s\n' \
                 "${device##*/}" "${port##*/}" "$(value "$device/node_guid")" "$(value "$port/gids/0")" \
                 "$(value "$port/state")" "$(value "$port/rate")" "$(value "$port/link_layer")" \
                 "$(value "$device/device/numa_node")" "$(place "$device/device")" "$net"
         done
-    done | indented_lines
+    done | barred
 }
 
 show_net() {
     printf '@ net\n'
     for item in "$sys"/class/net/*; do
         [ -e "$item/device" ] || continue
-        printf ' name=%s\tmac=%s\tspeed=%s\tstate=%s\tplace=%s\n' "${item##*/}" "$(value "$item/address")" \
+        printf 'name=%s\tmac=%s\tspeed=%s\tstate=%s\tplace=%s\n' "${item##*/}" "$(value "$item/address")" \
             "$(value "$item/speed")" "$(value "$item/operstate")" "$(place "$item/device")"
-    done | indented_lines
+    done | barred
 }
 
 # GPUs (classes 03 and 12) and network adapters (02).
@@ -116,21 +116,18 @@ show_pci() {
         class=$(value "$device/class")
         case $class in
         0x03* | 0x12* | 0x02*)
-            printf ' address=%s\tclass=%s\tvendor=%s\tdevice=%s\tnuma=%s\tplace=%s\n' "${device##*/}" "$class" \
+            printf 'address=%s\tclass=%s\tvendor=%s\tdevice=%s\tnuma=%s\tplace=%s\n' "${device##*/}" "$class" \
                 "$(value "$device/vendor")" "$(value "$device/device")" "$(value "$device/numa_node")" \
                 "$(place "$device")"
             ;;
         esac
-    done | indented_lines
+    done | barred
 }
-
-# Lines that begin with a blank already.
-indented_lines() { tr -d '\000\r' | sed -n -e '1,20000{/^ /p;}'; }
 
 show_labels() {
     printf '@ kubernetes\n'
     for file in labels annotations; do
-        if [ -r "$labels/$file" ]; then indented <"$labels/$file"; fi
+        if [ -r "$labels/$file" ]; then barred <"$labels/$file"; fi
     done
 }
 
@@ -144,7 +141,7 @@ collect() {
     section nvidia-smi-topo nvidia-smi topo -m
     if has nvidia-smi; then
         printf '@ nvidia-smi-fabric\n'
-        limited sh -c "$fabric" | indented
+        limited sh -c "$fabric" | barred
     else
         printf '@ nvidia-smi-fabric missing\n'
     fi

@@ -17,7 +17,18 @@ from topoplan.model.fabric import Fabric, Host, HostType
 from topoplan.topologies.merge.islands import join_islands
 from topoplan.topologies.merge.names import Machine, join_aliases, match_hosts
 from topoplan.topologies.merge.network import Network, follow_nics
-from topoplan.topologies.merge.parts import OWN_FORMAT, ROUTING, SCALE_UP, UPLINKS, Part, counted, some, subjects_of
+from topoplan.topologies.merge.parts import (
+    CABLES,
+    NO_NETWORK,
+    OWN_FORMAT,
+    RAILS,
+    ROUTING,
+    UPLINKS,
+    Part,
+    counted,
+    some,
+    subjects_of,
+)
 from topoplan.topologies.merge.types import Joined, TypeJoiner
 from topoplan.topologies.readers.base import ISLANDS, NETWORK
 
@@ -148,6 +159,9 @@ class _Merge:
         routed = next((p for p in self._network.used if self._parts[p].knows(ROUTING)), best)
         self._deciders = self._types.notes.deciders | {
             UPLINKS: set(self._network.used),
+            CABLES: set(self._network.used),
+            RAILS: self._types.notes.deciders.get(RAILS, set()),
+            NO_NETWORK: set() if self._network.used else set(range(len(self._parts))),
             ROUTING: {routed},
         }
         return Fabric(
@@ -195,10 +209,10 @@ class _Merge:
         return below
 
     def _known_scale_up(self, kinds: Sequence[HostType], hosts: Sequence[Host]) -> list[float]:
-        """[hosts] NVLink bytes/s of a GPU, 0 where it is assumed."""
+        """[hosts] NVLink bytes/s of a GPU, 0 where no file looked into the host: racks tell less than GPUs."""
         found = []
         for host, machine in zip(hosts, self._machines, strict=True):
-            known = any(self._parts[p].describes_hosts and self._parts[p].knows(SCALE_UP) for p in machine.members)
+            known = any(self._parts[p].describes_hosts for p in machine.members)
             found.append(kinds[host.type].scale_up_bandwidth_bytes_per_s if known else 0.0)
         return found
 
@@ -229,16 +243,18 @@ class _Merge:
             name: {m for m, machine in enumerate(self._machines) if any(p in machine.members for p in members)}
             for name, members in formats.items()
         }
+        lacking: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
+        for name in sorted(formats):
+            lacking[tuple(sorted(set().union(*named.values()) - named[name]))].append(name)
         found = []
-        for name, members in sorted(formats.items()):
-            absent = sorted(set().union(*named.values()) - named[name])
-            if not absent:
-                continue
-            others = sorted({self._source_of(formats[other]) for other in formats if named[other] & set(absent)})
-            names = some(self._machines[m].name for m in absent)
-            found.append(
-                f"{counted(len(absent), 'host')} of {' and '.join(others)} not in {self._source_of(members)}: {names}"
-            )
+        for absent, names in sorted(lacking.items()):
+            having = [self._source_of(formats[other]) for other in formats if named[other] & set(absent)]
+            if absent:
+                found.append(
+                    f"{counted(len(absent), 'host')} of {_listed(having)} not in "
+                    f"{_listed([self._source_of(formats[name]) for name in names])}: "
+                    f"{some(self._machines[m].name for m in absent)}"
+                )
         return found
 
     def _source_of(self, members: Sequence[int]) -> str:
@@ -285,6 +301,11 @@ class _Merge:
 
 def _files(names: Sequence[str]) -> str:
     return some(names, shown=2)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = sorted(names)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _number_types(joined: Sequence[Joined]) -> tuple[list[HostType], list[int]]:

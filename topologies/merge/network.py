@@ -53,7 +53,7 @@ class Network:
         part = self._parts[p]
         return (
             NETWORK not in part.tells,
-            not part.knows(UPLINKS),
+            not (part.knows(UPLINKS) and any(group.parent >= 0 for group in part.fabric.groups)),
             -len(part.fabric.tiers),
             -len(part.fabric.hosts),
             p,

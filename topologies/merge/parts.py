@@ -11,16 +11,22 @@ from topoplan.model.fabric import Fabric, HostType
 from topoplan.names import natural_key
 from topoplan.topologies.readers.base import HOST, NETWORK
 
-GPUS, NIC_SPEED, SCALE_UP, UPLINKS, ROUTING = "gpus", "nic speed", "scale-up", "uplinks", "routing"
+GPUS, NIC_SPEED, RAILS, SCALE_UP = "gpus", "nic speed", "rails", "scale-up"
+UPLINKS, CABLES, NO_NETWORK, ROUTING = "uplinks", "cables", "no network", "routing"
 OWN_FORMAT = "topoplan"  # our Fabric YAML, which tells all it holds
 _SHOWN = 4  # names that a message lists before it only counts them
 
 # Readers say in `Fabric.assumed` what they filled in, one line a subject; these tell what a line is about.
 _SUBJECTS = {
     GPUS: re.compile(r"\b\d+ GPUs\b|^GPUs\b|number of GPUs|all hosts:"),
-    NIC_SPEED: re.compile(r"\bNICs?\b.*(?:bandwidth|speed|[GT]b/s)|(?:bandwidth|speed)s?\b.*\bNICs?\b", re.IGNORECASE),
-    SCALE_UP: re.compile(r"scale-up|NVLink (?:bandwidth|domain)", re.IGNORECASE),
+    NIC_SPEED: re.compile(
+        r"\bNICs?\b.*(?:bandwidth|speed|[GT]b/s)|(?:bandwidth|speed)s?\b.*\b(?:NIC|cable)s?\b", re.IGNORECASE
+    ),
+    RAILS: re.compile(r"^rails\b|which NIC (?:serves|reaches)", re.IGNORECASE),
+    SCALE_UP: re.compile(r"scale-up|NVLink (?:bandwidth|domain|joins|inside)|no NVLink", re.IGNORECASE),
     UPLINKS: re.compile(r"\buplinks?\b", re.IGNORECASE),
+    CABLES: re.compile(r"\bcables?\b|^roles\b|\bswitch(?:es)?\b", re.IGNORECASE),
+    NO_NETWORK: re.compile(r"^the network between the hosts", re.IGNORECASE),
     ROUTING: re.compile(r"^routing\b", re.IGNORECASE),
 }
 

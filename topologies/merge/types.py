@@ -7,7 +7,6 @@ that is said: the order of devices and the order of GPUs often differ.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from topoplan.errors import InputError
 from topoplan.model.fabric import Attachment, Host, HostType, Nic
 from topoplan.topologies.merge.names import GUID_KIND, Machine, guid
-from topoplan.topologies.merge.parts import GPUS, NIC_SPEED, SCALE_UP, Part
+from topoplan.topologies.merge.parts import GPUS, NIC_SPEED, RAILS, SCALE_UP, Part
 from topoplan.topologies.readers.base import HOST
 from topoplan.units import format_bandwidth
 
@@ -193,8 +192,10 @@ class _Join:
         self._notes.decide(NIC_SPEED, base.part)
         nic_of: dict[int, int] = {n: n for n in range(len(nics))}
         cabled = self._cabled
+        self._notes.decide(RAILS, base.part)
         if cabled is not None and cabled != base:
-            if HOST in self._parts[cabled.part].tells:
+            named = self._rails_matter and any(nic.name for nic in self._kind(cabled).nics)
+            if named or HOST in self._parts[cabled.part].tells:
                 nics, nic_of = self._with_cables(nics, known, cabled)
             else:
                 nic_of = {n: n for n in range(min(len(nics), len(self._kind(cabled).nics)))}
@@ -250,10 +251,10 @@ class _Join:
         if len(nics) != len(theirs) and nics and theirs:
             told = f"{len(nics)} NICs in {self._source(self._base)}, {len(theirs)} in {self._source(view)}"
             self._warnings.append(f"{{hosts}}: {told}; the first counts")
-        if not sure or not knows:
-            return
-        for j, i in matched.items():
-            self._speed(nics, known, i, view, theirs[j].bandwidth_bytes_per_s)
+        alike = len({nic.bandwidth_bytes_per_s for nic in theirs}) == 1  # then it does not matter which is which
+        if knows and (sure or alike):
+            for j, i in matched.items():
+                self._speed(nics, known, i, view, theirs[j].bandwidth_bytes_per_s)
 
     def _speed(self, nics: list[Nic], known: list[bool], i: int, view: _View, speed: float) -> None:
         mine = nics[i].bandwidth_bytes_per_s
@@ -282,31 +283,38 @@ class _Join:
             if found:
                 return dict(sorted(found.items())), True
         if len(nics) == len(theirs):
-            return {n: n for n in range(len(nics))}, len({nic.bandwidth_bytes_per_s for nic in theirs}) <= 1
+            return {n: n for n in range(len(nics))}, False
         return {}, False
 
     def _with_cables(self, nics: list[Nic], known: list[bool], view: _View) -> tuple[list[Nic], dict[int, int]]:
         """NICs with the rails that the cables show, and network NIC -> NIC; those without a cable are left out."""
         theirs = self._kind(view).nics
-        ids = functools.partial(self._match, nics, theirs, view)
-        matched, sure = ids()
+        matched, sure = self._match(nics, theirs, view)
         if not matched:
             return self._cables_alone(nics, view)
-        if (not sure and self._rails_matter) or (self._rails_matter and not self._identified(nics, view)):
+        if self._rails_matter and not sure:
             self._assumed.append(
                 f"which NIC of {{hosts}} reaches which switch: NIC i of {self._source(self._base)} is NIC i of "
                 f"{self._source(view)}, as the files share neither GUIDs nor device names"
             )
         for j, i in matched.items():
             nics[i] = dataclasses.replace(nics[i], rail=theirs[j].rail, plane=theirs[j].plane)
-            self._speed(nics, known, i, view, theirs[j].bandwidth_bytes_per_s)
+            if self._parts[view.part].knows(NIC_SPEED):
+                self._speed(nics, known, i, view, theirs[j].bandwidth_bytes_per_s)
         bare = sorted(set(range(len(nics))) - set(matched.values()))
         if bare:
             names = ", ".join(nics[i].name or f"NIC {i}" for i in bare)
             self._warnings.append(
                 f"{{hosts}}: {names} of {self._source(self._base)}: no cable in {self._source(view)}; left out"
             )
-        extra = sorted(set(range(len(theirs))) - matched.keys())
+        aside = _by_name(self._kind(self._base).other_nics)
+        storage = {j for name, j in _by_name(theirs).items() if name in aside} - matched.keys()
+        if storage:
+            names = ", ".join(theirs[j].name for j in sorted(storage))
+            self._warnings.append(
+                f"{{hosts}}: {names} of {self._source(view)}: not for GPUs by {self._source(self._base)}; left out"
+            )
+        extra = sorted(set(range(len(theirs))) - matched.keys() - storage)
         if extra:
             names = ", ".join(theirs[j].name or f"NIC {j}" for j in extra)
             self._warnings.append(
@@ -318,13 +326,6 @@ class _Join:
         found = [nics[i] for i in kept] + [_clipped(theirs[j], gpus) for j in extra]
         nic_of = {j: index[i] for j, i in matched.items()} | {j: len(kept) + n for n, j in enumerate(extra)}
         return found, nic_of
-
-    def _identified(self, nics: Sequence[Nic], view: _View) -> bool:
-        theirs = self._kind(view).nics
-        return bool(
-            _by_guid(self._base.guids, nics).keys() & _by_guid(view.guids, theirs).keys()
-            or _by_name(nics).keys() & _by_name(theirs).keys()
-        )
 
     def _cables_alone(self, nics: Sequence[Nic], view: _View) -> tuple[list[Nic], dict[int, int]]:
         """NICs as the cables show them, spread over the GPUs in order: nothing says which is which."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest
+from topoplan.topologies.collect import reader as collected
+from topoplan.topologies.collect.sections import sniff as sniff_collected
 from topoplan.topologies.readers import (
     astrasim,
     aws,
@@ -36,6 +38,13 @@ __all__ = ["READERS", "ReadOptions", "Reader", "decode", "detect", "read"]
 
 # All formats, in the order in which `detect` asks them.
 READERS: tuple[Reader, ...] = (
+    Reader(
+        "collected",
+        sniff_collected,
+        collected.read,
+        "a host's file as the script of --collect-script writes it, or a folder of them",
+        frozenset({HOST, NETWORK, ISLANDS}),
+    ),
     Reader(
         "ibnetdiscover",
         ibnetdiscover.sniff,

@@ -16,6 +16,7 @@ from topoplan.model.fabric import Fabric
 from topoplan.model.plan import InputFile
 from topoplan.names import closest, expand
 from topoplan.topologies import catalog, readers
+from topoplan.topologies.collect import reader as collected
 from topoplan.topologies.merge import OWN_FORMAT, Part, merge
 from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK
 
@@ -80,10 +81,15 @@ def read_fabric_files(specs: Sequence[str], format_name: str | None, options: re
     taken = [item for item in given if item.format]
     parts: list[Part] = []
     files = [ReadFile(item.source.shown, skipped="no known topology format") for item in given if not item.format]
+    hosts = [item for item in taken if item.format == collected.NAME and not item.hosts]
+    if hosts:
+        parts += collected.parts([(_text(item), item.source.shown) for item in hosts], options)
+        files += [ReadFile(item.source.shown, item.format, 1) for item in hosts]
     for item in taken:
-        found = _parts(item, options)
-        parts += found
-        files.append(ReadFile(item.source.shown, item.format, len(found[0].fabric.hosts)))
+        if item.format != collected.NAME or item.hosts:
+            part = _part(item, options)
+            parts.append(part)
+            files.append(ReadFile(item.source.shown, item.format, len(part.fabric.hosts)))
     if not parts:
         raise InputError("no file here is of a known topology format", place=Place(", ".join(specs)[:200]))
     fabric = _with_skipped(merge(parts, fill=options.host_type is None), files)
@@ -211,8 +217,11 @@ def _once(given: Iterable[_Given]) -> list[_Given]:
 def _read(item: _Given, options: readers.ReadOptions) -> Fabric:
     if item.format == OWN_FORMAT:
         return parse_fabric(item.source.text, item.source.shown)
-    text = readers.decode(item.source.content, item.source.shown)
-    return readers.read(text, name=item.source.shown, format=item.format, options=options)
+    return readers.read(_text(item), name=item.source.shown, format=item.format, options=options)
+
+
+def _text(item: _Given) -> str:
+    return readers.decode(item.source.content, item.source.shown)
 
 
 def _one(item: _Given, options: readers.ReadOptions) -> FabricInput:
@@ -225,17 +234,17 @@ def _one(item: _Given, options: readers.ReadOptions) -> FabricInput:
     return FabricInput(fabric, InputFile(item.source.name, item.source.sha256), item.format, (file,))
 
 
-def _parts(item: _Given, options: readers.ReadOptions) -> list[Part]:
+def _part(item: _Given, options: readers.ReadOptions) -> Part:
     if item.format == OWN_FORMAT:
         fabric = _read(item, options)
         told = {HOST} | ({NETWORK} if fabric.groups else set()) | ({ISLANDS} if fabric.islands else set())
-        return [Part(item.source.shown, OWN_FORMAT, fabric, frozenset(told), item.hosts)]
+        return Part(item.source.shown, OWN_FORMAT, fabric, frozenset(told), item.hosts)
     reader = next((reader for reader in readers.READERS if reader.name == item.format), None)
     tells = reader.tells if reader else frozenset()
     inside = HOST in tells and NETWORK not in tells
     if inside:
         options = replace(options, host_type=None)  # such a file says what its host is
-    return [Part(item.source.shown, item.format, _read(item, options), tells, item.hosts, named=not inside)]
+    return Part(item.source.shown, item.format, _read(item, options), tells, item.hosts, named=not inside)
 
 
 def _with_skipped(fabric: Fabric, files: Sequence[ReadFile]) -> Fabric:
