@@ -87,3 +87,21 @@ def test_two_jobs_get_a_folder_each(files: Path, topoplan: Run) -> None:
     assert twice.code == 2
     assert "two jobs have the same name" in twice.err
     assert topoplan("solve", "small.yaml", *SOLVE[1:], "--previous", "both/moe").code == 2
+
+
+def test_moves_against_loss(files: Path, topoplan: Run) -> None:
+    assert topoplan(*SOLVE, "--out", "a").code == 0
+    lost = json.loads((files / "a" / "plan.json").read_text())["placement"]["host"][0]
+    bought = topoplan(*SOLVE, "--previous", "a", "--avoid", lost, "--max-moves", "50%", "--out", "b")
+    assert bought.code == 0, bought.err
+    assert "moves against price" in bought.out
+    steps = json.loads((files / "b" / "moves.json").read_text())
+    assert steps[0]["moved"] == 4
+    (chosen,) = [step for step in steps if step["chosen"]]
+    assert chosen["moved"] <= 16
+    assert json.loads(topoplan("diff", "a", "b", "-o", "json").out)["moved"] == chosen["moved"]
+    few = topoplan(*SOLVE, "--previous", "a", "--avoid", lost, "--max-moves", "3")
+    assert few.code == 3
+    assert "4 ranks lost their GPUs and have to move, but only 3 may" in few.err
+    assert topoplan(*SOLVE, "--max-loss", "1%").code == 2
+    assert topoplan(*SOLVE, "--previous", "a", "--max-loss", "much").code == 2

@@ -9,11 +9,12 @@ from topoplan.errors import InfeasibleError, InputError
 from topoplan.files.plan_json import format_plan, parse_plan
 from topoplan.model.fabric import Fabric, Group, Host, HostType, Nic, Tier
 from topoplan.model.job import Batch, Job, ModelShape, Parallel
+from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Plan
 from topoplan.model.presets import PRESETS
 from topoplan.planning.diff import diff_plans, state_bytes
 from topoplan.planning.many import solve_many
-from topoplan.planning.replan import replan
+from topoplan.planning.replan import MoveLimit, parse_count, parse_share, replan, revise
 from topoplan.planning.solve import SolveOptions, solve
 from topoplan.solvers.ranks import RankParams
 
@@ -169,3 +170,65 @@ def test_a_plan_says_why_groups_are_split() -> None:
     plan = solve(_job(), fabric, QUICK)
     assert any("tp groups (2 ranks) are split" in text for text in plan.warnings)
     assert "the usable NVLink domains hold 6 of them whole (6 x 3 usable GPUs)" in " ".join(plan.warnings)
+
+
+def _scattered(fabric: Fabric, job: Job) -> Plan:
+    """A plan whose hosts are dealt out over the leaves."""
+    plan = solve(job, fabric, QUICK)
+    assert plan.placement is not None
+    hosts = [0, 5, 1, 6, 2, 7, 3, 8]
+    gpu = np.concatenate([fabric.gpu_offset[h] + np.arange(2) for h in hosts])
+    return replace(plan, placement=RankPlacement(fabric, gpu))
+
+
+def test_fewest_moves_for_a_stated_loss() -> None:
+    fabric, job = _fabric(), _job()
+    before = _scattered(fabric, job)
+    least = revise(job, _without(fabric, "n5"), before, QUICK, MoveLimit(loss=9.0))
+    assert len(diff_plans(before, least.plan).moves) == 2
+    assert least.curve[0].chosen
+    best = revise(job, _without(fabric, "n5"), before, QUICK, MoveLimit(loss=0.0))
+    assert len(best.curve) > 1
+    assert best.curve[-1].chosen
+    assert best.curve[-1].loss == 0
+    assert [step.moved for step in best.curve] == sorted({step.moved for step in best.curve})
+    for step in best.curve:
+        assert step.loss == pytest.approx(step.prediction.exposed_ms / best.curve[-1].prediction.exposed_ms - 1)
+    difference = diff_plans(before, best.plan, job)
+    assert len(difference.moves) == best.curve[-1].moved
+    assert difference.state_bytes == pytest.approx(best.curve[-1].state_bytes)
+
+
+def test_no_more_moves_than_allowed() -> None:
+    fabric, job = _fabric(), _job()
+    before = _scattered(fabric, job)
+    for most in (2, 4, 9, 16):
+        done = revise(job, _without(fabric, "n5"), before, QUICK, MoveLimit(moves=most))
+        moved = len(diff_plans(before, done.plan).moves)
+        assert moved <= most
+        (chosen,) = [step for step in done.curve if step.chosen]
+        assert chosen.moved == moved
+        assert chosen.moved == max(step.moved for step in done.curve if step.moved <= most)
+    with pytest.raises(InfeasibleError, match="2 ranks lost their GPUs and have to move, but only 1 may"):
+        revise(job, _without(fabric, "n5"), before, QUICK, MoveLimit(moves=1))
+    with pytest.raises(InfeasibleError, match="2 moves lose"):
+        revise(job, _without(fabric, "n5"), before, QUICK, MoveLimit(moves=2, loss=0.0))
+
+
+@pytest.mark.parametrize(("text", "count"), [("40", 40), ("7%", 70), ("0", 0), ("100%", 1000)])
+def test_counts_of_ranks(text: str, count: int) -> None:
+    assert parse_count(text, 1000, "--max-moves") == count
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "nan", "inf", "-2%"])
+def test_counts_that_are_none(text: str) -> None:
+    with pytest.raises(InputError, match="--max-moves"):
+        parse_count(text, 1000, "--max-moves")
+    if text != "1.5":
+        with pytest.raises(InputError, match="--max-loss"):
+            parse_share(text, "--max-loss")
+
+
+def test_losses() -> None:
+    assert parse_share("1%", "--max-loss") == pytest.approx(0.01)
+    assert parse_share("0.02", "--max-loss") == pytest.approx(0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topoplan.cli import links, options, render
+from topoplan.cli.moves import MOVE_COLUMNS, move_records, move_rows
 from topoplan.cli.plans import report_html, show_plan
 from topoplan.cli.watch import SearchWatch
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from topoplan.files.job_yaml import ReadJob
     from topoplan.model.job import Job
     from topoplan.model.plan import Plan
+    from topoplan.planning.replan import Step
     from topoplan.solvers.ranks import RankParams
 
 EPILOG = """\b
@@ -30,6 +33,7 @@ Examples:
   scontrol show hostnames | topoplan solve job.yaml -t topology.conf --hosts - --out plan
   topoplan solve job.yaml -t fabric.yaml --require pod --spares 2 --out plan
   topoplan solve job.yaml -t fabric-today.yaml --previous plan --out plan-2
+  topoplan solve job.yaml -t fabric-today.yaml --previous plan --max-loss 0.5%
   topoplan solve big.yaml small.yaml -t fabric.yaml --out plans
 
 Inside a Slurm job --hosts is the job's own node list. Every run with the same
@@ -46,6 +50,8 @@ the best plan so far, are the exceptions and are noted in run.json."""
 @click.option("--reserve", metavar="LIST", default="", help="Hosts never to use.")
 @click.option("--avoid", metavar="LIST", default="", help="Hosts to use only where the others do not suffice.")
 @click.option("--previous", metavar="PLAN", help="Keep this plan; move only ranks whose hosts are lost or avoided.")
+@click.option("--max-moves", metavar="M|M%", default="", help="With --previous: most ranks that may change their GPU.")
+@click.option("--max-loss", metavar="P%", default="", help="With --previous: fewest moves within P% of the best plan.")
 @click.option("--exact", is_flag=True, help="Prove the fewest hop-bytes (up to 128 hosts, about a minute).")
 @click.option("--exact-solver", metavar="NAME", default="", help="Prove with an ILP solver of PuLP: HiGHS, GUROBI ...")
 @click.option("--out", metavar="DIR", help="Write plan.json, inputs, launch files and report there.")
@@ -77,7 +83,7 @@ def command(jobs: tuple[str, ...], out: str | None, time_limit: float | None, ou
     folders = _folders(out, [read.job.name for read in reads])
     names = asked["launchers"] or DEFAULT_LAUNCHERS
     with SearchWatch(time_limit) as watch:
-        plans, within = _plan(reads, asked, names, watch)
+        plans, within, steps = _plan(reads, asked, names, watch)
     if watch.stopped:
         render.note(f"stopped by {watch.reason}: this is the best plan so far")
     shown = shlex.join(["topoplan", *sys.argv[1:]])
@@ -85,7 +91,7 @@ def command(jobs: tuple[str, ...], out: str | None, time_limit: float | None, ou
     for plan, read, folder in zip(plans, reads, folders, strict=True):
         render.notes("warning", plan.warnings)
         if folder:
-            _write(folder, plan, read.job, names, within, {"command": shown, **run}, asked)
+            _write(folder, plan, read.job, names, within, {"command": shown, **run}, asked, steps)
     if len(plans) > 1 and output != "table":
         from topoplan.files.plan_json import plan_record  # noqa: PLC0415
 
@@ -95,6 +101,9 @@ def command(jobs: tuple[str, ...], out: str | None, time_limit: float | None, ou
         show_plan(plan, output)
         if output == "table":
             links.brief(read.job, plan.placement, within)
+    if steps and output == "table":
+        click.echo()
+        render.table("moves against price", MOVE_COLUMNS, move_rows(steps))
 
 
 def _folders(out: str | None, names: list[str]) -> list[str]:
@@ -115,15 +124,15 @@ def _folders(out: str | None, names: list[str]) -> list[str]:
 
 def _plan(
     reads: Sequence[ReadJob], asked: Mapping[str, Any], names: Sequence[str], watch: SearchWatch
-) -> tuple[list[Plan], tuple[str, ...] | None]:
-    """Plans of all jobs, and the hosts of the allocation."""
+) -> tuple[list[Plan], tuple[str, ...] | None, tuple[Step, ...]]:
+    """Plans of all jobs, the hosts of the allocation, and what moves buy where a plan in force is changed."""
     from topoplan.errors import InputError  # noqa: PLC0415
     from topoplan.launchers import capability  # noqa: PLC0415
     from topoplan.planning.folder import open_plan  # noqa: PLC0415
     from topoplan.planning.hosts import host_names_of  # noqa: PLC0415
     from topoplan.planning.inputs import host_list, open_fabric  # noqa: PLC0415
     from topoplan.planning.many import solve_many  # noqa: PLC0415
-    from topoplan.planning.replan import replan  # noqa: PLC0415
+    from topoplan.planning.replan import MoveLimit, parse_count, parse_share, revise  # noqa: PLC0415
     from topoplan.planning.solve import SolveOptions  # noqa: PLC0415
 
     fabric = open_fabric(asked["topology"], host_type=asked["host_type"], format=asked["format_name"])
@@ -140,10 +149,19 @@ def _plan(
     )
     each = [replace(wanted, inputs={"fabric": fabric.file, **read.inputs}) for read in reads]
     if not asked["previous"]:
-        return solve_many([read.job for read in reads], fabric.fabric, each, watch), within
+        if asked["max_moves"] or asked["max_loss"]:
+            raise InputError("--max-moves and --max-loss say how far a plan in force may change", hint="add --previous")
+        return solve_many([read.job for read in reads], fabric.fabric, each, watch), within, ()
     if len(reads) > 1:
         raise InputError("--previous is for one job", hint="plan each job with its own previous plan")
-    return [replan(reads[0].job, fabric.fabric, open_plan(asked["previous"]).plan, each[0])], within
+    job, limit = reads[0].job, None
+    if asked["max_moves"] or asked["max_loss"]:
+        limit = MoveLimit(
+            parse_count(asked["max_moves"], job.ranks, "--max-moves") if asked["max_moves"] else None,
+            parse_share(asked["max_loss"], "--max-loss") if asked["max_loss"] else None,
+        )
+    done = revise(job, fabric.fabric, open_plan(asked["previous"]).plan, each[0], limit, watch)
+    return [done.plan], within, done.curve
 
 
 def _params(asked: Mapping[str, Any]) -> RankParams:
@@ -162,12 +180,15 @@ def _write(
     within: tuple[str, ...] | None,
     run: Mapping[str, Any],
     asked: Mapping[str, Any],
+    steps: Sequence[Step] = (),
 ) -> None:
     """Write a plan folder."""
     from topoplan.planning.artefacts import plan_artefacts  # noqa: PLC0415
     from topoplan.planning.folder import save  # noqa: PLC0415
 
     contents = plan_artefacts(plan, job, names, asked["formats"] or ("sglang",), within)
+    if steps:
+        contents.files["moves.json"] = json.dumps(move_records(steps), indent=1) + "\n"
     if not asked["no_report"]:
         contents.files["report.html"] = report_html(plan, job, str(run["command"]), within)
     save(folder, contents, run)
