@@ -5,12 +5,20 @@ from __future__ import annotations
 from topoplan.errors import InputError
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest
+from topoplan.topologies.writers import kubernetes, slurm, topograph
 from topoplan.topologies.writers.base import Writer
 
 __all__ = ["WRITERS", "Writer", "write"]
 
 # All formats, one line each.
-WRITERS: tuple[Writer, ...] = ()
+WRITERS: tuple[Writer, ...] = (
+    Writer("slurm", slurm.write_tree, "Slurm's topology.conf, plugin topology/tree"),
+    Writer("slurm-block", slurm.write_blocks, "Slurm's topology.conf, plugin topology/block"),
+    Writer("slurm-yaml", slurm.write_yaml, "Slurm's topology.yaml, tree and blocks"),
+    Writer("hypernode", kubernetes.write_hypernodes, "Volcano's HyperNodes"),
+    Writer("kueue", kubernetes.write_kueue, "Kueue's Topology, and the labels that nodes need for it"),
+    Writer("topograph", topograph.write_model, "topograph's model YAML"),
+)
 
 
 def write(fabric: Fabric, format: str) -> str:  # noqa: A002 - the option's name
