@@ -14,7 +14,7 @@ import numpy as np
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
 
-ROUNDS = 400  # most exchanges of a layer
+ROUNDS = 400  # most exchanges of a layer, and as many GPUs that find none
 
 
 def keep_apart(placement: ExpertPlacement, load: FloatArray, host: IntArray, speed: FloatArray) -> ExpertPlacement:
@@ -36,15 +36,14 @@ def keep_apart(placement: ExpertPlacement, load: FloatArray, host: IntArray, spe
     p2l, slot_gpu = placement.physical_to_logical_map, placement.slot_gpu
     places = np.bincount(slot_gpu, minlength=placement.gpus)
     first = np.searchsorted(slot_gpu, np.arange(placement.gpus))
-    result = p2l.copy()
-    for layer in range(placement.layers):
-        copies = np.maximum(placement.copies[layer], 1)
-        used = np.bincount(slot_gpu, p2l[layer] >= 0, placement.gpus)
-        _, kind = np.unique(np.stack([places, used, speed]), axis=1, return_inverse=True)
-        source = _arrange(_shared(p2l[layer], slot_gpu, load[layer] / copies, placement.gpus), host, kind.ravel())
-        for gpu in np.flatnonzero(source != np.arange(placement.gpus)):
-            size = places[gpu]
-            result[layer, first[gpu] : first[gpu] + size] = p2l[layer, first[source[gpu]] : first[source[gpu]] + size]
+    size = load / np.maximum(placement.copies, 1)
+    shared = np.stack([_shared(row, slot_gpu, s, placement.gpus) for row, s in zip(p2l, size, strict=True)])
+    used = np.stack([np.bincount(slot_gpu, row >= 0, placement.gpus) for row in p2l])
+    alike = [np.unique(np.stack([places, row, speed]), axis=1, return_inverse=True)[1].ravel() for row in used]
+    source = _arrange(shared, host, np.stack(alike))
+    slot = first[source[:, slot_gpu]] + np.arange(placement.slots) - first[slot_gpu]  # alike GPUs have alike slots
+    result = np.take_along_axis(p2l, slot, 1)
+    for layer in np.flatnonzero((source != np.arange(placement.gpus)).any(1)).tolist():
         before, after = (
             (nearest_load(row, slot_gpu, load[layer], host) / speed).max() for row in (p2l[layer], result[layer])
         )
@@ -66,9 +65,10 @@ def nearest_load(p2l: IntArray, slot_gpu: IntArray, load: FloatArray, host: IntA
     gpus, experts, slots = len(host), len(load), np.flatnonzero(p2l >= 0)
     expert, gpu = p2l[slots], slot_gpu[slots]
     on_gpu = np.bincount(gpu * experts + expert, minlength=gpus * experts).reshape(gpus, experts)
-    member = np.eye(int(host.max()) + 1)[host]
-    on_host = member.T @ on_gpu  # copies
-    lacking = member.sum(0)[:, None] - member.T @ (on_gpu > 0)  # GPUs of each host without a copy of their own
+    hosts, where = int(host.max()) + 1, host[gpu] * experts + expert
+    on_host = np.bincount(where, minlength=hosts * experts).reshape(hosts, experts)  # copies
+    having = np.bincount(where, 1 / on_gpu[gpu, expert], hosts * experts).round().reshape(hosts, experts)
+    lacking = np.bincount(host)[:, None] - having  # GPUs of each host without a copy of their own
     nowhere = (lacking * (on_host == 0)).sum(0)  # GPUs of hosts without any
     sources = 1 / on_gpu[gpu, expert] + (lacking / np.maximum(on_host, 1))[host[gpu], expert]
     sources = sources + nowhere[expert] / on_gpu.sum(0)[expert]
@@ -87,29 +87,39 @@ def _shared(p2l: IntArray, slot_gpu: IntArray, size: FloatArray, gpus: int) -> F
 
 
 def _arrange(both: FloatArray, host: IntArray, kind: IntArray) -> IntArray:
-    """[gpus] int64 GPU whose contents each GPU gets: the best exchange first, until none helps.
+    """[layers, gpus] int64 GPU whose contents each GPU gets: those that cost most change hosts first, until none gain.
 
     Parameters
     ----------
     both
-        [gpus, gpus] float64 what it costs to have the contents of two GPUs on one host.
+        [layers, gpus, gpus] float64 what it costs to have the contents of two GPUs on one host.
     kind
-        [gpus] int64; only GPUs of the same kind change places.
+        [layers, gpus] int64; only GPUs of the same kind change places.
     """
-    source = np.arange(len(host))
-    allowed = (kind[:, None] == kind) & (host[:, None] != host)
-    member = np.eye(int(host.max()) + 1)[host]
-    both = both.copy()
-    for _ in range(ROUNDS):
-        on = both @ member  # cost of each GPU's contents on each host
-        now = on[np.arange(len(host)), host]
-        there = on[:, host]
-        gain = now[:, None] + now[None, :] - there - there.T + 2 * both
-        gain = np.where(allowed, gain, 0.0)
-        a, b = divmod(int(gain.argmax()), len(host))
-        if gain[a, b] <= 1e-9 * max(both.max(), 1e-300):
+    layers, gpus = kind.shape
+    at = np.tile(np.arange(gpus), (layers, 1))  # GPU where contents are
+    cost = both @ np.eye(int(host.max()) + 1)[host]  # [layers, contents, hosts] of having contents on a host
+    least = 1e-9 * np.maximum(both.max((1, 2)), 1e-300)
+    stuck = np.zeros((layers, gpus), bool)
+    for _ in range(ROUNDS * 2):
+        row = np.flatnonzero(~stuck.all(1))
+        if not row.size:
             break
-        swap = np.arange(len(host))
-        swap[[a, b]] = b, a
-        source, both = source[swap], both[np.ix_(swap, swap)]
-    return source
+        k = np.arange(len(row))
+        on = host[at[row]]
+        now = np.take_along_axis(cost[row], on[:, :, None], 2)[:, :, 0]
+        a = np.where(stuck[row], -1.0, now).argmax(1)
+        mine = on[k, a]
+        gain = now[k, a][:, None] + now - cost[row[:, None], a[:, None], on] - cost[row, :, mine] + 2 * both[row, a]
+        allowed = (kind[row] == kind[row, a][:, None]) & (on != mine[:, None])
+        b = np.where(allowed, gain, -1.0).argmax(1)
+        good = allowed[k, b] & (gain[k, b] > least[row])
+        stuck[row[~good], a[~good]] = True
+        r, a, b = row[good], a[good], b[good]
+        change = both[r, :, b] - both[r, :, a]
+        n, to = np.arange(len(r)), (host[at[r, a]], host[at[r, b]])
+        cost[r, :, to[0]] += change[n]
+        cost[r, :, to[1]] -= change[n]
+        at[r, a], at[r, b] = at[r, b], at[r, a]
+        stuck[r] = False
+    return np.argsort(at, axis=1)

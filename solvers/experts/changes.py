@@ -27,6 +27,8 @@ class State:
         [gpus] int64; experts never leave their zone. All alike where they may go anywhere.
     limit
         [rows] float64 load over speed that no GPU should exceed; gains are counted in excess over it.
+    domain, least
+        [gpus] int64 failure domain of each GPU, and how many domains every expert stays in; 0 for no such rule.
     """
 
     load: FloatArray
@@ -34,6 +36,8 @@ class State:
     speed: FloatArray
     zone: IntArray
     limit: FloatArray
+    domain: IntArray | None = None
+    least: int = 0
 
     def __post_init__(self) -> None:
         rows, none = self.load.shape  # one column more stands for no expert
@@ -47,6 +51,25 @@ class State:
         self.time = self.size.sum(2) / self.speed
         self.over = self._excess(self.time)
         self.heavy = self.time.argmax(1)
+        if self.least and self.domain is not None:
+            domains = int(self.domain.max()) + 1
+            key = (self.row[:, None, None] * domains + self.domain[:, None]) * (none + 1) + self.name
+            self.inside = np.bincount(key.ravel(), minlength=rows * domains * (none + 1)).reshape(rows, domains, -1)
+            self.spread = (self.inside > 0).sum(1)
+
+    def _stays(self, row: IntArray, name: IntArray, old: IntArray, new: IntArray) -> BoolArray:
+        """[...] bool whether experts are in enough domains when a copy goes from domain `old` to `new`."""
+        gained = (self.inside[row, new, name] == 0).astype(np.int64) - (self.inside[row, old, name] == 1)
+        return np.asarray((old == new) | (self.spread[row, name] + gained >= self.least), np.bool_)
+
+    def _spare(self) -> BoolArray:
+        """[rows, gpus, places] bool whether a place may lose its copy."""
+        spare = self.real & (self._of_places(self.copies) > 1)
+        if not self.least or self.domain is None:
+            return np.asarray(spare, np.bool_)
+        r = self.row[:, None, None]
+        many = (self.inside[r, self.domain[:, None], self.name] > 1) | (self.spread[r, self.name] > self.least)
+        return np.asarray(spare & many, np.bool_)
 
     def _excess(self, time: FloatArray) -> FloatArray:
         limit = self.limit.reshape(-1, *[1] * (time.ndim - 1))
@@ -75,6 +98,10 @@ class State:
         allowed = self.real & ~held & (self.zone == self.zone[p][:, None])[:, :, None]
         allowed[r, p] = False
         given = (name >= 0)[:, :, None] & ~(self.expert[:, None] == name[:, :, None, None]).any(3)
+        if self.least and self.domain is not None:
+            mine_at, n = self.domain[p], self.name[r, p]
+            given &= self._stays(r[:, None, None], n[:, :, None], mine_at[:, None, None], self.domain)
+            allowed &= self._stays(r[:, None, None], self.name, self.domain[:, None], mine_at[:, None, None])
         gain = np.where(allowed[:, None] & given[:, :, :, None], gain, NEVER).reshape(len(r), -1)
         best = gain.argmax(1)
         return gain[r, best], best
@@ -93,8 +120,7 @@ class State:
         over, time = self.over[:, :, None], self.time[:, :, None]
         relief = self._sum(over - self._excess(time - less))
         burden_here = self._excess(time + more) - over
-        spare = self.real & (copies > 1)
-        burden = np.where(spare, self._of_places(self._sum(burden_here)) - burden_here, np.inf)
+        burden = np.where(self._spare(), self._of_places(self._sum(burden_here)) - burden_here, np.inf)
         new = self.load / (self.copies + 1)
         into = self._into_heavy(burden[r, p], relief, new)
         outof = self._out_of_heavy(burden, relief, new)

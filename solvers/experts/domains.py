@@ -7,60 +7,43 @@ import numpy as np
 from topoplan.errors import InfeasibleError
 from topoplan.model.experts import EMPTY, ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
+from topoplan.solvers.experts.domain_repair import repair
 from topoplan.solvers.experts.domain_row import Row
-from topoplan.solvers.experts.problem import ExpertProblem
+from topoplan.solvers.experts.part import Part
+from topoplan.solvers.experts.problem import Across, many
 
 
-def place_across(problem: ExpertProblem, domain: IntArray, least: int, name: str = "host") -> ExpertPlacement:
-    """Place experts with at least `least` copies of each in different domains, as evenly as swaps get them.
+def balance_across(part: Part, across: Across) -> tuple[IntArray, FloatArray]:
+    """Experts and bound of rows with `least` copies of each expert in different domains, as even as swaps get them.
 
     Copies are handed out greedily, `least` to every expert first; replicas go to GPUs heaviest first, each to the least
     loaded GPU of a domain that its expert does not have yet; then replicas are swapped away from the largest GPU for as
     long as that helps and keeps the copies apart.
 
-    Parameters
-    ----------
-    problem
-        Its groups, previous placement and routes do not enter.
-    domain
-        [gpus] int64 failure domain of each GPU.
-    name
-        What a domain is called in messages.
-
     Returns
     -------
-    placement
-        `lower_bound` knows that every expert has so many copies.
+    expert
+        [rows, live, places] int64.
+    bound
+        [rows] float64 load over speed of the largest GPU; it knows that every expert has so many copies.
 
     Raises
     ------
     InfeasibleError
         Too few domains, or too few slots in them; says how many would do.
     """
-    expert = np.full((problem.layers, len(problem.slot_gpu)), EMPTY, np.int64)
-    bound = np.zeros(problem.layers)
-    first = np.searchsorted(problem.slot_gpu, np.arange(problem.gpus))
-    for layer, slots in enumerate(problem.layer_slots):
-        check_room(slots, domain, problem.experts, least, name)
-        load = problem.load[layer]
-        copies = spread_copies(load, int(slots.sum()), least, int((slots > 0).sum()))
-        used = slots > 0
-        bound[layer] = max(
-            load.sum() / problem.speed[used].sum(), float((load / copies).max()) / problem.speed[used].max()
-        )
-        row = Row(load / copies, slots, domain, problem.speed, least)
+    domain, least = across.domain[part.gpus], across.least
+    check_room(part.slots, domain, part.load.shape[1], least, across.name)
+    expert = np.full((len(part.load), len(part.gpus), part.places), EMPTY, np.int64)
+    bound = np.zeros(len(part.load))
+    for k, load in enumerate(part.load):
+        copies = spread_copies(load, int(part.slots.sum()), least, len(part.gpus))
+        bound[k] = max(load.sum() / part.speed.sum(), float((load / copies).max()) / part.speed.max())
+        row = Row(load / copies, part.slots, domain, part.speed, least)
         row.fill(copies)
-        row.level(bound[layer])
-        for gpu in np.flatnonzero(slots):
-            held = np.sort(row.expert[gpu][row.expert[gpu] >= 0])
-            expert[layer, first[gpu] : first[gpu] + len(held)] = held
-    placement = ExpertPlacement(
-        problem.gpus, expert, problem.experts, slot_gpu=problem.slot_gpu, lower_bound=bound
-    ).with_max_load(problem.load, problem.speed)
-    lost = experts_lost(placement, domain, least)
-    if lost.any():
-        raise InfeasibleError(f"layer {int(lost.argmax())}: no room was found to keep {least} copies apart")
-    return placement
+        row.level(bound[k])
+        expert[k] = repair(row.expert, load, part.slots, domain, least)
+    return expert, bound
 
 
 def check_room(slots: IntArray, domain: IntArray, experts: int, least: int, name: str) -> None:
@@ -74,20 +57,20 @@ def check_room(slots: IntArray, domain: IntArray, experts: int, least: int, name
     slots
         [gpus] int64 slots of each GPU.
     """
-    many = {"leaf": "leaves"}.get(name, f"{name}s")
+    several = many(name)
     by_domain = np.bincount(domain, slots)
     live = int((by_domain > 0).sum())
     if live < least:
         raise InfeasibleError(
-            f"{least} copies on different {many} need {least} {many}; the experts' GPUs are on {live}",
-            hint=f"use more {many}, or fewer copies",
+            f"{least} copies on different {several} need {least} {several}; the experts' GPUs are on {live}",
+            hint=f"use more {several}, or fewer copies",
         )
     needed, room = least * experts, int(np.minimum(by_domain, experts).sum())
     if room < needed:
         gpus = int((slots > 0).sum())
         raise InfeasibleError(
-            f"{least} copies of {experts} experts on different {many} need {needed} slots; there are {room} that can "
-            f"be used ({int(slots.sum())} in all)",
+            f"{least} copies of {experts} experts on different {several} need {needed} slots; there are {room} that "
+            f"can be used ({int(slots.sum())} in all)",
             hint=f"{-(-needed // gpus)} slots on each of {gpus} GPUs would hold them",
         )
 

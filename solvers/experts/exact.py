@@ -93,8 +93,8 @@ def place_exact(problem: ExpertProblem, solver: str = "CP-SAT", work: float = 10
     SolverMissingError
         The solver is not installed.
     """
-    if problem.routes is not None or problem.previous is not None:
-        raise InputError("exact placement knows neither routing traces nor a previous placement")
+    if problem.routes is not None or problem.previous is not None or problem.across is not None:
+        raise InputError("exact placement knows no routing traces, previous placement or failure domains")
     solve, plain = _solver(solver), place(problem)
     assert plain.lower_bound is not None
     expert, bound = plain.physical_to_logical_map.copy(), plain.lower_bound.copy()

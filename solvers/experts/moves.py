@@ -14,6 +14,8 @@ from topoplan.errors import InfeasibleError
 from topoplan.model.fabric import BoolArray, FloatArray, IntArray
 from topoplan.solvers.experts.carry import complete, keep_order, moved_slots, previous_rows, relabel
 from topoplan.solvers.experts.changes import State, unfinished
+from topoplan.solvers.experts.domain_repair import repair
+from topoplan.solvers.experts.domains import check_room
 from topoplan.solvers.experts.part import Part
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 
@@ -54,13 +56,18 @@ def change_little(
     """
     old = previous_rows(part, problem)
     zone = part.host if problem.groups else np.zeros(len(part.gpus), np.int64)
-    fresh = fresh[np.arange(len(fresh))[:, None], relabel(part, old, fresh, zone)]
+    alike = zone if problem.across is None else problem.across.domain[part.gpus]
+    fresh = fresh[np.arange(len(fresh))[:, None], relabel(part, old, fresh, alike)]
     if problem.max_moves is None and params.move_price <= 0:
         return keep_order(old, fresh)
     start = complete(part, old)
     broken = _broken_groups(start, zone, problem)
     start[broken] = fresh[broken]
-    options = _options(part, old, start, zone, bound)
+    rule = _rule(part, problem)
+    if problem.across is not None:
+        check_room(part.slots, rule[0], problem.experts, rule[1], problem.across.name)
+        start = np.stack([repair(row, load, part.slots, *rule) for row, load in zip(start, part.load, strict=True)])
+    options = _options(part, old, start, zone, bound, rule)
     for k, (moves, balance) in enumerate(zip(moved_slots(old, fresh), _balance(part, fresh, bound), strict=True)):
         options[k].append(Option(int(moves), float(balance), fresh[k]))
     every = int(problem.layer_slots.sum())
@@ -86,13 +93,23 @@ def _balance(part: Part, expert: IntArray, bound: FloatArray) -> FloatArray:
     return np.asarray(bound / state.time.max(1), np.float64)
 
 
-def _options(part: Part, old: IntArray, start: IntArray, zone: IntArray, bound: FloatArray) -> list[list[Option]]:
+def _rule(part: Part, problem: ExpertProblem) -> tuple[IntArray, int]:
+    """[live] int64 failure domain of each GPU, and how many every expert must be in; 0 for no such rule."""
+    if problem.across is None:
+        return np.zeros(len(part.gpus), np.int64), 0
+    return problem.across.domain[part.gpus], problem.across.least
+
+
+def _options(
+    part: Part, old: IntArray, start: IntArray, zone: IntArray, bound: FloatArray, rule: tuple[IntArray, int]
+) -> list[list[Option]]:
     """What each row goes through as it is improved change by change, towards each level."""
     options: list[list[Option]] = [[] for _ in start]
     for level in LEVELS:
         expert, active = start.copy(), np.arange(len(start))
         for step in range(STEPS + 1):
-            state = State(part.load[active], expert[active], part.speed, zone, bound[active] * (1 + level))
+            limit = bound[active] * (1 + level)
+            state = State(part.load[active], expert[active], part.speed, zone, limit, *rule)
             if step or level == LEVELS[0]:
                 moves = moved_slots(old[active], state.expert)
                 for k, m, top in zip(active, moves, state.time.max(1), strict=True):

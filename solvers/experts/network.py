@@ -11,16 +11,19 @@ from topoplan.model.experts import EMPTY, ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.solvers.experts.bound import even_bound
 from topoplan.solvers.experts.carry import complete, moved_slots, previous_rows
+from topoplan.solvers.experts.domain_repair import repair
+from topoplan.solvers.experts.domains import check_room
 from topoplan.solvers.experts.homes import Homes, choose_homes
 from topoplan.solvers.experts.moves import too_few_moves
 from topoplan.solvers.experts.part import Part, parts_of, to_map
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 from topoplan.solvers.experts.routes import Routes, Visits, source_loads, source_shares
 from topoplan.solvers.experts.soft import Layer
-from topoplan.solvers.experts.soft_moves import change_layer, settle_like
-from topoplan.solvers.experts.soft_search import FARES, SoftPlan, plan_at_fares, plan_layer
+from topoplan.solvers.experts.soft_moves import change_layer, settle_like, worth
+from topoplan.solvers.experts.soft_search import FARES, Aim, Repair, SoftPlan, plan_at_fares, plan_layer
 
 MARGIN = 0.996  # of the budget: what a plan saves on its own trace it does not quite save on another
+FRESH = 0.3  # share of a layer's slots that must be free to move for a placement from scratch to be worth a try
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +53,7 @@ class _Work:
     layer: Layer
     visits: Visits
     homes: Homes
-
-    @property
-    def budget(self) -> float:
-        return self.homes.budget * MARGIN
+    aim: Aim
 
 
 def place_soft(problem: ExpertProblem, params: ExpertParams) -> ExpertPlacement:
@@ -67,9 +67,7 @@ def place_soft(problem: ExpertProblem, params: ExpertParams) -> ExpertPlacement:
     plans = []
     for part in parts_of(problem):
         if problem.previous is None:
-            found = [
-                plan_layer(w.layer, w.visits, w.homes, w.budget, problem.min_balance) for w in _works(part, problem)
-            ]
+            found = [plan_layer(w.layer, w.visits, w.homes, w.aim) for w in _works(part, problem)]
         else:
             found = _plan_from(part, problem, params)
         plans.append((part, found))
@@ -79,7 +77,8 @@ def place_soft(problem: ExpertProblem, params: ExpertParams) -> ExpertPlacement:
 def trade_off(problem: ExpertProblem) -> tuple[TradeOff, ...]:
     """What balance costs in remote hosts a token and the other way round, best balance first, none worse in both."""
     plans = [
-        (part, [plan_at_fares(w.layer, w.visits, w.homes) for w in _works(part, problem)]) for part in parts_of(problem)
+        (part, [plan_at_fares(w.layer, w.visits, w.homes, w.aim.repair) for w in _works(part, problem)])
+        for part in parts_of(problem)
     ]
     points = []
     for k in range(len(plans[0][1][0])):
@@ -112,7 +111,18 @@ def _works(part: Part, problem: ExpertProblem) -> Iterator[_Work]:
         sent = (homes.host[:, None] == np.arange(len(names))).astype(np.float64)
         cost, _ = visits.marginal(np.broadcast_to(sent, (len(names), *sent.shape)))
         one = replace(part, layers=np.array([k]), load=load[None])
-        yield _Work(one, Layer(by_source, part.slots, host, part.speed, cost, FARES[0]), visits, homes)
+        aim = Aim(homes.budget * MARGIN, problem.min_balance, _repair(one, problem))
+        yield _Work(one, Layer(by_source, part.slots, host, part.speed, cost, FARES[0]), visits, homes, aim)
+
+
+def _repair(part: Part, problem: ExpertProblem) -> Repair | None:
+    """What keeps copies of a single layer in different failure domains, where that is a rule."""
+    across = problem.across
+    if across is None:
+        return None
+    domain = across.domain[part.gpus]
+    check_room(part.slots, domain, problem.experts, across.least, across.name)
+    return lambda expert: repair(expert, part.load[0], part.slots, domain, across.least)
 
 
 def _plan_from(part: Part, problem: ExpertProblem, params: ExpertParams) -> list[SoftPlan]:
@@ -120,10 +130,14 @@ def _plan_from(part: Part, problem: ExpertProblem, params: ExpertParams) -> list
     old = previous_rows(part, problem)
     if problem.max_moves is None and params.move_price <= 0:
         return [
-            settle_like(w.part, plan_layer(w.layer, w.visits, w.homes, w.budget, problem.min_balance), row)
+            settle_like(w.part, plan_layer(w.layer, w.visits, w.homes, w.aim), row)
             for w, row in zip(_works(part, problem), old, strict=True)
         ]
     start, every = complete(part, old), int(problem.layer_slots.sum())
+    if problem.across is not None:
+        domain, least = problem.across.domain[part.gpus], problem.across.least
+        check_room(part.slots, domain, problem.experts, least, problem.across.name)
+        start = np.stack([repair(r, load, part.slots, domain, least) for r, load in zip(start, part.load, strict=True)])
     most = every if problem.max_moves is None else problem.max_moves
     most = most * len(part.layers) * int(part.slots.sum()) // every  # as many in proportion as in other parts
     forced = moved_slots(old, start)
@@ -131,10 +145,16 @@ def _plan_from(part: Part, problem: ExpertProblem, params: ExpertParams) -> list
     if free < 0:
         raise too_few_moves(most - free, most)
     plans: list[SoftPlan] = []
+    many = int(part.slots.sum()) * FRESH
     for k, w in enumerate(_works(part, problem)):
         share = free // (len(old) - k)  # what a layer leaves is for the others
         allowed = int(forced[k]) + share
-        plan, moved = change_layer(w.layer, w.visits, old[k], start[k], w.budget, allowed, params.move_price)
+        plan, moved = change_layer(w.layer, w.visits, old[k], start[k], w.aim, allowed, params.move_price)
+        afresh = settle_like(w.part, plan_layer(w.layer, w.visits, w.homes, w.aim), old[k]) if share > many else plan
+        anew, fare = int(moved_slots(old[k][None], afresh.expert[None])[0]), worth(plan)
+        gain = w.aim.score(afresh, fare) - w.aim.score(plan, fare)
+        if anew <= allowed and gain > params.move_price * (anew - moved):
+            plan, moved = afresh, anew
         plans.append(plan)
         free -= moved - int(forced[k])
     return plans

@@ -10,6 +10,7 @@ from topoplan.solvers.experts.assignment import Hosts
 from topoplan.solvers.experts.balance import balance_rows
 from topoplan.solvers.experts.bound import even_bound
 from topoplan.solvers.experts.dispatch import balance_with_weights, spread_tokens
+from topoplan.solvers.experts.domains import balance_across
 from topoplan.solvers.experts.grouped import balance_groups
 from topoplan.solvers.experts.moves import change_little
 from topoplan.solvers.experts.network import place_soft
@@ -39,7 +40,7 @@ def place(problem: ExpertProblem, params: ExpertParams = DEFAULT) -> ExpertPlace
     Raises
     ------
     InfeasibleError
-        Groups do not fit whole on hosts, or `max_moves` is too small for what has to move.
+        Groups do not fit whole on hosts, copies cannot be kept apart, or `max_moves` is too small for what has to move.
     """
     if problem.routes is not None and not problem.groups:
         return place_soft(problem, params)
@@ -87,6 +88,8 @@ def _fresh(part: Part, problem: ExpertProblem, params: ExpertParams) -> tuple[In
         hosts = Hosts.of(part.host, part.slots, part.speed, problem.groups, size)
         rows, _, bound = balance_groups(part.load, problem.groups, hosts, params)
         return rows, bound
+    if problem.across is not None:
+        return balance_across(part, problem.across)
     bound = even_bound(part.load, int(part.slots.sum()), part.speed)
     rows, value = balance_rows(part.load, part.slots, part.speed, bound, params)
     if in_pairs(part.slots, part.speed) and not problem.weighted:
@@ -99,7 +102,7 @@ def _weigh(
     part: Part, rows: IntArray, bound: FloatArray, problem: ExpertProblem, params: ExpertParams
 ) -> tuple[IntArray, FloatArray]:
     """Experts and tokens of each copy, [rows, live, places]; experts stay where a rule or a previous plan put them."""
-    if problem.groups or problem.previous is not None:
+    if problem.groups or problem.previous is not None or problem.across is not None:
         tokens, _ = spread_tokens(part.load, rows, part.speed, bound, params.weighted_tolerance)
         return rows, tokens
     rows, tokens, _ = balance_with_weights(part.load, rows, part.speed, bound, params)

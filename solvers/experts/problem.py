@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from topoplan.errors import InputError
+from topoplan.errors import InfeasibleError, InputError
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.solvers.experts.routes import Routes
@@ -62,6 +62,25 @@ class ExpertParams:
 
 
 @dataclass(frozen=True, eq=False)
+class Across:
+    """At least so many copies of every expert in different failure domains, so that losing one loses no expert.
+
+    Parameters
+    ----------
+    domain
+        [gpus] int64 failure domain of each GPU, from 0.
+    least
+        Domains that every expert must be in.
+    name
+        What a domain is called in messages.
+    """
+
+    domain: IntArray
+    least: int
+    name: str = "host"
+
+
+@dataclass(frozen=True, eq=False)
 class ExpertProblem:
     """Loads to balance and the slots to do it with.
 
@@ -92,6 +111,8 @@ class ExpertProblem:
     min_balance
         With routes: fewest remote hosts at this balance (mean over largest load of a GPU), in place of best balance
         at no more remote hosts than whole groups would give.
+    across
+        Copies that must be in different failure domains; None for no such rule.
     dead
         GPUs that get no slot. Their share of the slots is lost: the memory of the others does not grow.
 
@@ -114,6 +135,7 @@ class ExpertProblem:
     min_balance: float | None = None
     previous: ExpertPlacement | None = None
     max_moves: int | None = None
+    across: Across | None = None
 
     def __post_init__(self) -> None:
         if self.gpus < 1:
@@ -169,8 +191,22 @@ class ExpertProblem:
             raise InputError("the least balance is not above 0 and at most 1")
         if self.max_moves is not None and self.max_moves < 0:
             raise InputError("the most moves are negative")
+        if self.across is not None:
+            self._check_across(self.across)
         if self.groups < 0 or (self.groups and self.experts % self.groups):
             raise InputError(f"{self.experts} experts do not divide into {self.groups} groups")
+
+    def _check_across(self, across: Across) -> None:
+        if across.domain.shape != (self.gpus,) or across.domain.min() < 0:
+            raise InputError(f"of {self.gpus} GPUs, {across.domain.size} have a failure domain")
+        if across.least < 1:
+            raise InputError("at least one copy of every expert is needed")
+        if self.groups and across.least > 1:
+            raise InfeasibleError(
+                f"whole groups keep all copies of an expert on one host, {across.least} copies are to be on different "
+                f"{many(across.name)}",
+                hint="leave one of the two rules out",
+            )
 
     def _slots_by_gpu(self) -> IntArray:
         """[gpus] or [layers, gpus] int64."""
@@ -197,6 +233,11 @@ class ExpertProblem:
                 f"layer {layer}: {room[layer]} slots cannot hold {self.experts} experts",
                 hint="every expert needs a slot, one without tokens too; add slots or GPUs",
             )
+
+
+def many(name: str) -> str:
+    """Plural of a failure domain's name."""
+    return {"leaf": "leaves"}.get(name, f"{name}s")
 
 
 def checked_load(load: FloatArray) -> FloatArray:

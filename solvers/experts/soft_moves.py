@@ -11,13 +11,21 @@ from topoplan.solvers.experts.carry import keep_order, moved_slots, relabel
 from topoplan.solvers.experts.part import Part
 from topoplan.solvers.experts.routes import Visits
 from topoplan.solvers.experts.soft import Layer
-from topoplan.solvers.experts.soft_search import FARES, SoftPlan, measure, swap_inside_hosts
+from topoplan.solvers.experts.soft_search import (
+    LOW_FARES,
+    POWER,
+    Aim,
+    SoftPlan,
+    fit_flows,
+    measure,
+    swap_inside_hosts,
+)
 
 ROUNDS = 12
 
 
 def change_layer(
-    layer: Layer, visits: Visits, old: IntArray, start: IntArray, budget: float, most: int, price: float
+    layer: Layer, visits: Visits, old: IntArray, start: IntArray, aim: Aim, most: int, price: float
 ) -> tuple[SoftPlan, int]:
     """Improve the previous copies by moving few slots, and fit the flows to them.
 
@@ -26,8 +34,6 @@ def change_layer(
     old, start
         [gpus, places] int64 experts of the previous placement, -1 where it has none, and the same with lost experts
         back and open slots filled, in at most `most` moves.
-    budget
-        Remote hosts a token that should not be exceeded.
     most
         Most slots that may move.
     price
@@ -40,27 +46,51 @@ def change_layer(
     """
     moved = _moved(old, start)
     layer.resume(start)
-    layer.fare = FARES[0]
-    for _ in range(2):  # flows change visits, and visits flows
-        layer.sweep(5)
-        plan = measure(layer, visits)
-    count, rounds = (most - moved) // 2, 0
+    plan = fit_flows(layer, visits, aim)
+    fare, rounds = worth(plan), 0
+    count = most - moved
     while count > 0 and rounds < ROUNDS:
         rounds += 1
-        before = layer.snapshot()
-        layer.renew(min(count, most - moved))
-        now = _moved(old, layer.rows()[0])
-        if now + 2 <= most:
-            swap_inside_hosts(layer, (most - now) // 4)
-            layer.sweep(3)
-            now = _moved(old, layer.rows()[0])
-        tried = measure(layer, visits)
-        if now <= most and _score(tried, budget) - _score(plan, budget) > price * max(0, now - moved):
-            plan, moved = tried, now
-        else:
+        before, best = layer.snapshot(), None
+        for renewed in (count // 2, 0):
+            _change(layer, visits, old, aim, most, renewed, max(plan.fare, LOW_FARES[0]))
+            now, tried = _moved(old, layer.rows()[0]), measure(layer, visits)
+            gain = aim.score(tried, fare) - aim.score(plan, fare) - price * max(0, now - moved)
+            if now <= most and gain > 0 and (best is None or gain > best[0]):
+                best = gain, tried, now, layer.snapshot()
             layer.restore(before)
+            before = layer.snapshot()
+        if best is None:
             count //= 2
-    return _in_place(old, plan), moved
+            continue
+        _, plan, moved, after = best
+        layer.restore(after)
+        count = min(count, most - moved)
+    fitted = fit_flows(layer, visits, aim)
+    return _in_place(old, fitted if aim.score(fitted, fare) > aim.score(plan, fare) else plan), moved
+
+
+def worth(plan: SoftPlan) -> float:
+    """Balance that a remote host is worth beside a plan: what it took to meet the budget, something where it is met."""
+    return max(plan.fare, LOW_FARES[0])
+
+
+def _change(layer: Layer, visits: Visits, old: IntArray, aim: Aim, most: int, count: int, fare: float) -> None:
+    """Choose `count` copies anew, then level by swaps inside hosts as far as moves are left."""
+    layer.fare, layer.power = fare, 1.0
+    layer.set_cost(layer.cost)
+    if count:
+        layer.renew(count)
+    expert = layer.rows()[0]
+    if aim.repair is not None and (kept := aim.repair(expert)) is not expert:
+        layer.resume(kept)
+        layer.sweep(3)
+        expert = kept
+    now = _moved(old, expert)
+    if now + 2 <= most:
+        layer.power = POWER
+        swap_inside_hosts(layer, (most - now) // 2)
+        layer.sweep(5)
 
 
 def settle_like(part: Part, plan: SoftPlan, old: IntArray) -> SoftPlan:
@@ -71,11 +101,6 @@ def settle_like(part: Part, plan: SoftPlan, old: IntArray) -> SoftPlan:
 
 def _moved(old: IntArray, new: IntArray) -> int:
     return int(moved_slots(old[None], new[None])[0])
-
-
-def _score(plan: SoftPlan, budget: float) -> float:
-    """More is better."""
-    return plan.balance - plan.fare * plan.remote - max(0.0, plan.remote - budget)
 
 
 def _in_place(old: IntArray, plan: SoftPlan) -> SoftPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,40 +47,102 @@ class SoftPlan:
     fare: float
 
 
-def plan_layer(layer: Layer, visits: Visits, homes: Homes, budget: float, min_balance: float | None) -> SoftPlan:
+Repair = Callable[[IntArray], IntArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What is sought.
+
+    Parameters
+    ----------
+    budget
+        Remote hosts a token that should not be exceeded, at best balance.
+    min_balance
+        In place of that, fewest remote hosts at this balance.
+    repair
+        Gives [gpus, places] experts the copies that a rule wants, once they are chosen; the array itself where they
+        have them.
+    """
+
+    budget: float
+    min_balance: float | None = None
+    repair: Repair | None = None
+
+    def score(self, plan: SoftPlan, fare: float) -> float:
+        """More is better."""
+        if self.min_balance is not None:
+            return -fare * plan.remote - max(0.0, self.min_balance - plan.balance)
+        return plan.balance - fare * plan.remote - max(0.0, plan.remote - self.budget)
+
+
+def plan_layer(layer: Layer, visits: Visits, homes: Homes, aim: Aim) -> SoftPlan:
     """Best balance at no more remote hosts than the budget; or, with a least balance, fewest remote hosts that keep it.
 
     Parameters
     ----------
     layer
         Not yet settled.
-    budget
-        Remote hosts a token.
     """
+    plan = _search(layer, visits, homes, aim)
+    if aim.repair is None or (kept := aim.repair(plan.expert)) is plan.expert:
+        return plan
+    layer.resume(kept)
+    return fit_flows(layer, visits, aim, SWAPS)
+
+
+def fit_flows(layer: Layer, visits: Visits, aim: Aim, swaps: int = 0) -> SoftPlan:
+    """Flows for the copies as they are: best balance within the budget, or fewest remote hosts at a balance.
+
+    Parameters
+    ----------
+    swaps
+        Most swaps of copies inside hosts each time that loads are levelled.
+    """
+    layer.risk = _risk(layer, visits)
+    plan, least = _level(layer, visits, FARES[0], 2, swaps), aim.min_balance
+    if least is None:
+        low, high = (FARES[0], FARES[-1]) if plan.remote > aim.budget else (0.0, FARES[0])
+        return _fit(layer, visits, plan, aim.budget, low, high, swaps)
+    for fare in FARES[1:] if plan.balance >= least else LOW_FARES:
+        tried = _level(layer, visits, fare, 2, swaps)
+        if (tried.balance < least) is (plan.balance >= least):  # the first that no longer, or at last, does
+            return tried if tried.balance >= least else plan
+        plan = tried
+    return plan
+
+
+def _search(layer: Layer, visits: Visits, homes: Homes, aim: Aim) -> SoftPlan:
     layer.settle(homes.host)
     layer.fill()
     layer.sweep(3)
     plan = _improve(layer, visits, layer.fare, RENEWALS)
-    if min_balance is not None:
-        return _keep_balance(layer, visits, plan, min_balance)
+    if aim.min_balance is not None:
+        return _keep_balance(layer, visits, plan, aim.min_balance)
     dear, above = layer.snapshot(), None
     for fare in FARES[1:]:
-        excess = plan.remote / budget - 1
+        excess = plan.remote / aim.budget - 1
         if excess <= 0:
             break
         if excess > FAR and plan.fare < fare <= 2 * plan.fare and fare < FARES[-1]:
             continue  # the next one will not do
         dear, above = layer.snapshot(), plan
         plan = _improve(layer, visits, fare, RENEWALS // 2)
-    return _meet(layer, visits, plan, above, dear, budget)
+    return _meet(layer, visits, plan, above, dear, aim.budget)
 
 
-def plan_at_fares(layer: Layer, visits: Visits, homes: Homes) -> list[SoftPlan]:
+def plan_at_fares(layer: Layer, visits: Visits, homes: Homes, repair: Repair | None = None) -> list[SoftPlan]:
     """A plan for each fare, from balance at any traffic to traffic at any balance."""
     layer.settle(homes.host)
     layer.fill()
     layer.sweep(3)
-    return [_improve(layer, visits, fare, RENEWALS // 2) for fare in sorted({*LOW_FARES, *FARES})]
+    plans = [_improve(layer, visits, fare, RENEWALS // 2) for fare in sorted({*LOW_FARES, *FARES})]
+    for k, plan in enumerate(plans if repair is not None else ()):
+        if repair is not None and (kept := repair(plan.expert)) is not plan.expert:
+            layer.resume(kept)
+            layer.risk = _risk(layer, visits)
+            plans[k] = _level(layer, visits, plan.fare, 2)
+    return plans
 
 
 def _keep_balance(layer: Layer, visits: Visits, plan: SoftPlan, least: float) -> SoftPlan:
@@ -115,11 +178,13 @@ def _meet(
     return plan
 
 
-def _fit(layer: Layer, visits: Visits, plan: SoftPlan, budget: float, low: float, high: float) -> SoftPlan:
+def _fit(
+    layer: Layer, visits: Visits, plan: SoftPlan, budget: float, low: float, high: float, swaps: int = SWAPS
+) -> SoftPlan:
     """With the copies as they are, the best balance within the budget at a fare between two."""
     for _ in range(LAST_HALVINGS):
         middle = (low + high) / 2 if not low else float(np.sqrt(low * high))
-        tried = _level(layer, visits, middle, 2)
+        tried = _level(layer, visits, middle, 2, swaps)
         if tried.remote <= budget:
             plan, high = (tried if plan.remote > budget or tried.balance > plan.balance else plan), middle
         else:
@@ -129,7 +194,7 @@ def _fit(layer: Layer, visits: Visits, plan: SoftPlan, budget: float, low: float
 
 def _improve(layer: Layer, visits: Visits, fare: float, renewals: int) -> SoftPlan:
     """Choose copies anew, some at a time, as visits and loads change."""
-    layer.fare, layer.power, layer.risk = fare, 1.0, RISK * np.sqrt(len(layer.slots) / visits.dispatches)
+    layer.fare, layer.power, layer.risk = fare, 1.0, _risk(layer, visits)
     layer.set_cost(visits.marginal(layer.sent())[0])
     further = sum(len(copies) - 1 for copies in layer.copies)
     for _ in range(renewals if further else 0):
@@ -141,12 +206,16 @@ def _improve(layer: Layer, visits: Visits, fare: float, renewals: int) -> SoftPl
     return _level(layer, visits, fare, 2)
 
 
-def _level(layer: Layer, visits: Visits, fare: float, rounds: int) -> SoftPlan:
+def _risk(layer: Layer, visits: Visits) -> float:
+    return RISK * float(np.sqrt(len(layer.slots) / visits.dispatches))
+
+
+def _level(layer: Layer, visits: Visits, fare: float, rounds: int, swaps: int = SWAPS) -> SoftPlan:
     """Level loads with the copies on their hosts."""
     layer.fare, layer.power = fare, POWER  # the copies are chosen; now the busiest GPUs decide
     layer.set_cost(layer.cost)
     for _ in range(rounds):
-        swap_inside_hosts(layer)
+        swap_inside_hosts(layer, swaps)
         layer.sweep(5)
     return measure(layer, visits)
 

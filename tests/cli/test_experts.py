@@ -239,8 +239,6 @@ def test_routes_give_dispatch_weights_and_fewer_remote_hosts(
     ("options", "words"),
     [
         (("--min-balance", "0.9"), "--min-balance needs --routes"),
-        (("--routes", "trace.npz", "--replicas-across", "host", "2"), "cannot be combined with --routes"),
-        (("--routes", "trace.npz", "--previous", "plain"), "cannot be combined with --previous"),
         (("--routes", "fabric.yaml"), "fabric.yaml"),
     ],
 )
@@ -253,6 +251,22 @@ def test_options_that_clash_with_routes(
     assert result.code == 2
     assert words in result.err
     assert not Path("never").exists()
+
+
+def test_routes_with_a_plan_in_force_and_copies_apart(topoplan: Callable[..., Any], trace: None, files: Path) -> None:
+    common = ("-t", "fabric.yaml", "--gpus", "16", "--routes", "trace.npz", "--no-report")
+    apart = ("--slots", "80", "--replicas-across", "host", "2")
+    assert topoplan("experts", "counts.npy", *common, *apart, "--out", "soft").code == 0
+    old = np.array(plan_of(files / "soft")["experts"]["physical_to_logical_map"])
+    host = np.repeat(np.arange(4), 20)
+    np.save(files / "later.npy", np.load(files / "counts.npy") * np.random.default_rng(1).lognormal(0, 0.3, (2, 32)))
+    moves = ("--previous", "soft", "--max-moves", "10%")
+    result = topoplan("experts", "later.npy", *common, *apart, *moves, "--out", "next")
+    assert result.code == 0, result.err
+    new = np.array(plan_of(files / "next")["experts"]["physical_to_logical_map"])
+    assert 0 < (new != old).sum() <= 16
+    for p2l in (old, new):
+        assert min(len(set(host[row == e])) for row in p2l for e in range(32)) >= 2
 
 
 def test_a_trace_of_another_model_is_refused(topoplan: Callable[..., Any], trace: None, files: Path) -> None:

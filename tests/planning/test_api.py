@@ -22,6 +22,7 @@ from topoplan.files.arrays import Routes
 from topoplan.files.fabric_yaml import parse_fabric
 from topoplan.model.experts import ExpertPlacement
 from topoplan.planning import api, drop_in
+from topoplan.solvers.experts.apart import nearest_load
 
 LOAD = np.random.default_rng(3).lognormal(0, 1, (6, 64)) * 1000
 
@@ -130,6 +131,31 @@ def remote_hosts(rows: np.ndarray, ids: np.ndarray) -> float:
     """Hosts a token that hold the first copies of its experts."""
     home = np.array([[np.flatnonzero(row == expert)[0] // 18 for expert in range(64)] for row in rows])
     return float(np.mean([[len(set(home[layer, token])) for token in ids[layer]] for layer in range(len(ids))]))
+
+
+def test_the_nearest_copy_is_nearly_as_good_as_even_use_through_the_api(fabric: topoplan.Fabric) -> None:
+    load = np.random.default_rng(8).lognormal(0, 1, (4, 64)) * 1000
+    host = np.repeat(np.arange(4), 4)
+    for found in (
+        topoplan.place_experts(load, fabric, slots=80),
+        topoplan.place_experts(load, gpus=16, hosts=4, slots=80),
+    ):
+        assert found.max_load is not None
+        kept = []
+        for p2l, row, largest in zip(found.physical_to_logical_map, load, found.max_load, strict=True):
+            kept.append(largest / nearest_load(p2l, found.slot_gpu, row, host).max())
+        assert np.mean(kept) >= 0.95
+
+
+def test_copies_are_kept_on_different_hosts_or_leaves(fabric: topoplan.Fabric) -> None:
+    for name, domain in (("host", np.repeat(np.arange(4), 4)), ("leaf", np.repeat(np.arange(2), 8))):
+        found = topoplan.place_experts(LOAD, fabric, slots=144, replicas_across=(name, 2))
+        where = domain[found.slot_gpu]
+        assert min(len(set(where[row == e])) for row in found.physical_to_logical_map for e in range(64)) >= 2
+    found = topoplan.place_experts(LOAD, gpus=8, hosts=4, slots=144, replicas_across=("host", 2))
+    assert found.balancedness(LOAD).mean() > 0.98
+    with pytest.raises(topoplan.InputError, match="leaves need a fabric"):
+        topoplan.place_experts(LOAD, gpus=8, hosts=4, slots=144, replicas_across=("leaf", 2))
 
 
 @pytest.mark.parametrize(
@@ -301,10 +327,13 @@ def test_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setitem(sys.modules, policy.__name__, policy)
     monkeypatch.chdir(tmp_path)
     blocks = readme_blocks()
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict[str, Any] = {}
     for block in blocks:
         exec(block, names)
     assert (tmp_path / "trtllm.yaml").exists()
+    assert not (names["placed"].slot_gpu == 7).any()
+    assert names["after"].balancedness(names["later"]).mean() > names["placement"].balancedness(names["later"]).mean()
+    assert names["phy2log"].shape == (58, 288)
     phy2log = DefaultEplbPolicy.rebalance_experts(LOAD, 80, 8, 2, 8, None)  # type: ignore[attr-defined]
     assert np.array_equal(phy2log, topoplan.rebalance_experts(LOAD, 80, 8, 2, 8)[0])

@@ -17,12 +17,13 @@ from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.job import Job
 from topoplan.model.plan import Plan
-from topoplan.planning.drop_in import MOVE_PRICE, load_table
+from topoplan.planning.drop_in import load_table
+from topoplan.planning.expert_place import place_copies
 from topoplan.planning.expert_site import choose_site, previous_site
 from topoplan.planning.experts import parse_moves
 from topoplan.planning.folder import open_plan
 from topoplan.planning.inputs import open_fabric, open_job
-from topoplan.solvers.experts import ExpertParams, ExpertProblem, place
+from topoplan.solvers.experts import Across, ExpertProblem
 from topoplan.solvers.experts import Routes as Trace
 
 _NEAR = 1.0  # cost inside an NVLink domain, where hosts of one leaf are 10 apart
@@ -66,7 +67,8 @@ def place_experts(
     min_balance: float | None = None,
     previous: ExpertPlacement | Plan | npt.ArrayLike | None = None,
     max_moves: int | str | None = None,
-    move_price: float = MOVE_PRICE,
+    move_price: float | None = None,
+    replicas_across: tuple[str, int] | None = None,
 ) -> ExpertPlacement:
     """Choose how many copies each expert of an MoE model gets, and which GPU holds each.
 
@@ -103,7 +105,11 @@ def place_experts(
         Most slots whose GPU may get an expert that it did not hold, over all layers, or a share of all, as "7%".
     move_price
         Balance of a layer (lowest possible over largest load) that each slot moved there must gain, where there is a
-        previous placement; 0 moves most slots for the last thousandth of balance.
+        previous placement; 0 moves most slots for the last thousandth of balance. None: 0.0003 where `max_moves` sets
+        no limit, 0 where it does.
+    replicas_across
+        ("host", 2) or ("leaf", 2), say: at least so many copies of every expert on different hosts, or under different
+        leaves of the fabric.
 
     Returns
     -------
@@ -116,7 +122,8 @@ def place_experts(
     InputError
         Loads or sizes that make no sense; says which layer.
     InfeasibleError
-        Too few usable GPUs, groups that do not fit, or more slots have to move than may.
+        Too few usable GPUs, groups that do not fit, copies that cannot be kept apart, or more slots have to move than
+        may.
 
     Examples
     --------
@@ -142,10 +149,11 @@ def place_experts(
         raise InputError("how many GPUs there are is not known", hint="give gpus, or a fabric")
     if fabric is None:
         host: IntArray = np.arange(count) * hosts // count
-        rates, forced = np.ones(count), 0
+        leaf, rates, forced = np.zeros(count, np.int64), np.ones(count), 0
     else:
-        site = choose_site(fabric, count) if fixed is None else previous_site(fabric, fixed, count)
-        host, rates = site.host, site.speed
+        leaves = replicas_across[1] if replicas_across and replicas_across[0] == "leaf" else 1
+        site = choose_site(fabric, count, leaves) if fixed is None else previous_site(fabric, fixed, count)
+        host, leaf, rates = site.host, site.leaf, site.speed
         forced = 0 if old is None else int((old.physical_to_logical_map[:, site.fresh[old.slot_gpu]] >= 0).sum())
     problem = ExpertProblem(
         tokens,
@@ -159,8 +167,9 @@ def place_experts(
         routes=None if routes is None else Trace(routes.expert_ids, routes.source),
         min_balance=min_balance,
         previous=old,
+        across=_across(replicas_across, {"host": host, "leaf": leaf} if fabric is not None else {"host": host}),
     )
-    return place(_limited(problem, max_moves, forced), ExpertParams(move_price=move_price))
+    return place_copies(_limited(problem, max_moves, forced), move_price)
 
 
 def rank_costs(plan: Plan) -> FloatArray:
@@ -198,6 +207,19 @@ def _previous(
     if not gpus:
         raise InputError("how many GPUs the previous map is for is not known", hint="give gpus")
     return ExpertPlacement(gpus, np.asarray(previous, np.int64)), None
+
+
+def _across(asked: tuple[str, int] | None, domains: dict[str, IntArray]) -> Across | None:
+    """The rule on failure domains, where one is asked for."""
+    if asked is None:
+        return None
+    name, least = asked
+    if name not in domains:
+        raise InputError(
+            f"replicas_across names {name!r}; known are {' and '.join(domains)}",
+            hint="leaves need a fabric" if name == "leaf" else "",
+        )
+    return Across(domains[name], least, name)
 
 
 def _limited(problem: ExpertProblem, max_moves: int | str | None, forced: int) -> ExpertProblem:

@@ -11,9 +11,8 @@ from topoplan.errors import InputError
 from topoplan.experts import slots_of_experts
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
-from topoplan.solvers.experts import ExpertParams, ExpertProblem, place
-
-MOVE_PRICE = 3e-4  # balance that a moved slot must gain: a fifth of the moves or less keeps 99 % of fresh balance
+from topoplan.planning.expert_place import place_copies
+from topoplan.solvers.experts import ExpertProblem
 
 
 def rebalance_experts(
@@ -92,7 +91,7 @@ def rebalance_experts(
         groups=num_groups if whole and num_nodes > 1 else 0,
         previous=_old(old_global_expert_indices, load.shape, num_replicas, num_gpus),
     )
-    phy2log = place(problem, ExpertParams(move_price=MOVE_PRICE)).physical_to_logical_map
+    phy2log = place_copies(problem).physical_to_logical_map
     log2phy, logcnt = slots_of_experts(phy2log, load.shape[1])
     return _like(weight, phy2log), _like(weight, log2phy), _like(weight, logcnt)
 

@@ -17,8 +17,9 @@ from topoplan.model.fabric import FloatArray
 from topoplan.model.job import ModelShape
 from topoplan.planning.expert_balance import Balance
 from topoplan.planning.expert_engines import Judgement
-from topoplan.planning.expert_request import ExpertRequest
+from topoplan.planning.expert_request import ExpertRequest, domain_of
 from topoplan.planning.expert_site import Site
+from topoplan.solvers.experts.domains import experts_lost
 from topoplan.solvers.experts.schedule import Chunk, Moves, by_gpu, in_chunks, keep_layers, moves_between
 
 # Assumed: a layer's moves must gain this many times what they cost, so that noise does not move experts to and fro.
@@ -116,6 +117,9 @@ def migrate(
     worth = _worth(request, site, old, new, moves, size, judgement)
     wanted = np.bincount(moves.layer, minlength=old.layers) > 0
     pays = worth > 0
+    if request.across:  # a layer that breaks the rule has to change, whatever that costs
+        pays |= experts_lost(old, domain_of(request.across, site), request.least) > 0
+        worth = np.where(pays, np.maximum(worth, 1e-300), worth)
     alike = np.array_equal(old.slot_gpu, new.slot_gpu) and old.slots == new.slots
     if alike and new.dispatch is None and not site.fresh.any():
         new = keep_layers(old, new, pays).with_max_load(request.load, site.speed)

@@ -9,10 +9,10 @@ import numpy as np
 
 from topoplan.errors import InfeasibleError, InputError
 from topoplan.files.arrays import Routes
-from topoplan.model.fabric import FloatArray
+from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.plan import InputFile, Plan
 from topoplan.planning.expert_site import Site
-from topoplan.solvers.experts import ExpertProblem
+from topoplan.solvers.experts import Across, ExpertProblem
 from topoplan.solvers.experts import Routes as Trace
 
 KERNELS = {"prefill": "normal", "decode": "low-latency"}  # what DeepEP's README gives each phase
@@ -89,17 +89,11 @@ class ExpertRequest:
             raise InputError("--max-moves needs --previous", hint="without a previous plan every slot is filled anew")
         if self.min_balance is not None and self.routes is None:
             raise InputError("--min-balance needs --routes: without a trace, balance is all that is sought")
-        if self.routes is not None and self.previous is not None and not self.groups:
-            raise InputError("--routes cannot be combined with --previous yet, unless --groups says what stays whole")
-        if self.across:
-            clash = {"--previous": self.previous is not None, "--routes": self.routes is not None}
-            for option in (name for name, given in clash.items() if given):
-                raise InputError(f"--replicas-across cannot be combined with {option} yet")
-            if self.groups:
-                raise InfeasibleError(
-                    f"--groups keeps all copies of an expert on one host, --replicas-across {self.across} on several",
-                    hint="leave one of the two out",
-                )
+        if self.across and self.groups:
+            raise InfeasibleError(
+                f"--groups keeps all copies of an expert on one host, --replicas-across {self.across} on several",
+                hint="leave one of the two out",
+            )
         if self.routes is not None:
             self._check_routes(self.routes)
 
@@ -128,7 +122,13 @@ def problem_of(request: ExpertRequest, site: Site) -> ExpertProblem:
         max_moves=_most_moves(request, site),
         routes=None if routes is None else Trace(routes.expert_ids, routes.source),
         min_balance=request.min_balance,
+        across=Across(domain_of(request.across, site), request.least, request.across) if request.across else None,
     )
+
+
+def domain_of(name: str, site: Site) -> IntArray:
+    """[gpus] int64 failure domain of each GPU; `name` is host or leaf."""
+    return site.leaf if name == "leaf" else site.host
 
 
 def _most_moves(request: ExpertRequest, site: Site) -> int | None:

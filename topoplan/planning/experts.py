@@ -9,21 +9,20 @@ import numpy as np
 from topoplan.cost.moe_links import Site as Network
 from topoplan.errors import InputError
 from topoplan.model.experts import ExpertPlacement
-from topoplan.model.fabric import Fabric, FloatArray, IntArray
+from topoplan.model.fabric import Fabric, FloatArray
 from topoplan.model.job import ModelShape
 from topoplan.model.plan import Plan
-from topoplan.planning.drop_in import MOVE_PRICE
 from topoplan.planning.expert_balance import Balance
 from topoplan.planning.expert_engines import Judgement, Tokens, default_batch, judge
 from topoplan.planning.expert_model import model_of
 from topoplan.planning.expert_moves import migrate
 from topoplan.planning.expert_outcome import ExpertOutcome, Foretold, Survival
-from topoplan.planning.expert_request import KERNELS, ExpertRequest, parse_moves, problem_of
+from topoplan.planning.expert_place import place_copies, without_rules
+from topoplan.planning.expert_request import KERNELS, ExpertRequest, domain_of, parse_moves, problem_of
 from topoplan.planning.expert_site import Site, choose_site, previous_site
 from topoplan.planning.expert_slots import Priced, SlotSweep, sweep_slots
-from topoplan.solvers.experts import ExpertParams, place
-from topoplan.solvers.experts.apart import keep_apart
-from topoplan.solvers.experts.domains import place_across, worst_loss
+from topoplan.solvers.experts import place
+from topoplan.solvers.experts.domains import worst_loss
 from topoplan.solvers.experts.forecast import Forecast, choose, foretell
 from topoplan.solvers.experts.source_slots import source_slots
 
@@ -80,28 +79,15 @@ def _new_site(request: ExpertRequest, fabric: Fabric) -> Site:
 
 
 def _place(request: ExpertRequest, site: Site) -> ExpertPlacement:
-    problem = problem_of(request, site)
-    if request.across:
-        return place_across(problem, _domain(request.across, site), request.least, request.across)
-    # without a limit, each move must be worth its price
-    price = MOVE_PRICE if request.previous is not None and not request.max_moves else 0.0
-    placement = place(problem, ExpertParams(move_price=price))
-    if request.groups or request.previous is not None or placement.dispatch is not None:
-        return placement
-    return keep_apart(placement, request.load, site.host, site.speed)
-
-
-def _domain(name: str, site: Site) -> IntArray:
-    """[gpus] int64 failure domain of each GPU."""
-    return site.leaf if name == "leaf" else site.host
+    return place_copies(problem_of(request, site))
 
 
 def _survival(request: ExpertRequest, site: Site, experts: ExpertPlacement) -> Survival:
     name = request.across or "host"
-    domain = _domain(name, site)
+    domain = domain_of(name, site)
     free = None
     if request.across:
-        free = Balance.of(place(problem_of(request, site)), request.load, site.speed).mean
+        free = Balance.of(place_copies(without_rules(problem_of(request, site))), request.load, site.speed).mean
     count = len(np.unique(domain[experts.slot_gpu]))
     return Survival(name, count, request.least, worst_loss(experts, domain), free)
 

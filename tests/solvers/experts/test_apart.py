@@ -71,5 +71,5 @@ def test_an_exchange_counts_that_the_two_stay_apart() -> None:
     both[0, 1] = both[2, 3] = 1.0
     both[1, 2] = both[0, 3] = 1.5  # exchanged with each other, they are still on different hosts
     both = both + both.T
-    source = _arrange(both, np.array([0, 0, 1, 1]), np.zeros(4, np.int64))
+    source = _arrange(both[None], np.array([0, 0, 1, 1]), np.zeros((1, 4), np.int64))[0]
     assert both[source[0], source[1]] == both[source[2], source[3]] == 0
