@@ -28,7 +28,7 @@ SUB_DOMAIN_KEYS = (
     "network.topology.nvidia.com/sub-domain",
 )
 _MODEL = re.compile(r"^(?:switches|blocks)[ \t]*:", re.MULTILINE)
-_INSIDE = re.compile(r"^[ \t]+-?[ \t]*(?:nodes|switches|switch)[ \t]*:", re.MULTILINE)
+_INSIDE = re.compile(r"[ \t{,](?:nodes|switches|switch)[ \t]*:")  # not at the beginning of a line
 _GRAPH = re.compile(r'"network_layers"\s*:')
 _REQUEST = (re.compile(r'"provider"\s*:\s*\{'), re.compile(r'"engine"\s*:\s*\{'))
 

@@ -8,7 +8,7 @@ from topoplan.names import closest
 from topoplan.topologies.writers import kubernetes, slurm, topograph
 from topoplan.topologies.writers.base import Writer
 
-__all__ = ["WRITERS", "Writer", "write"]
+__all__ = ["WRITERS", "Writer", "find", "write"]
 
 # All formats, one line each.
 WRITERS: tuple[Writer, ...] = (
@@ -21,6 +21,16 @@ WRITERS: tuple[Writer, ...] = (
 )
 
 
+def find(name: str) -> Writer:
+    """Writer of the format of that name; InputError when there is none."""
+    for writer in WRITERS:
+        if writer.name == name:
+            return writer
+    names = [writer.name for writer in WRITERS]
+    hint = closest(name, names) or f"formats: {', '.join(names)}"
+    raise InputError(f"no writer of format {name[:80]!r}", hint=hint)
+
+
 def write(fabric: Fabric, format: str) -> str:  # noqa: A002 - the option's name
     """Text of `fabric` in the format of that name.
 
@@ -29,9 +39,4 @@ def write(fabric: Fabric, format: str) -> str:  # noqa: A002 - the option's name
     InputError
         An unknown format, or a fabric that the format has no way to describe.
     """
-    for writer in WRITERS:
-        if writer.name == format:
-            return writer.write(fabric)
-    names = [writer.name for writer in WRITERS]
-    hint = closest(format, names) or f"formats: {', '.join(names)}"
-    raise InputError(f"no writer of format {format[:80]!r}", hint=hint)
+    return find(format).write(fabric)

@@ -20,6 +20,7 @@ Examples:
   topoplan import ibnetdiscover.out --names guids.csv --nics "mlx5_[0-7]" > fabric.yaml
   topoplan import cables.csv --columns a=Switch,b=Server,b_port=NIC,bandwidth=Speed:Gb/s > fabric.yaml
   topoplan import topology.conf h100.xml=node-[1-16] b200.xml=node-[17-32] --out fabric.yaml
+  topoplan import nodes.json --to slurm-yaml --out topology.yaml
   topoplan import --collect-script > collect.sh
   srun --ntasks-per-node=1 sh collect.sh collected
   topoplan import collected --out fabric.yaml"""
@@ -31,11 +32,14 @@ class _Command(click.Command):
     """Help with the list of formats."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the formats that can be read, then the examples."""
+        """Write the formats that can be read and those that can be written, then the examples."""
         from topoplan.topologies.readers import READERS  # noqa: PLC0415 - for the help alone
+        from topoplan.topologies.writers import WRITERS  # noqa: PLC0415
 
         with formatter.section("Formats"):
             formatter.write_dl([(reader.name, reader.description) for reader in READERS])
+        with formatter.section("Writers (--to)"):
+            formatter.write_dl([(writer.name, writer.description) for writer in WRITERS])
         super().format_epilog(ctx, formatter)
 
 
@@ -48,6 +52,7 @@ class _Command(click.Command):
 @click.option(
     "--columns", default="", metavar="PART=NAME,...", help="Columns of a table of cables: a=,b=,bandwidth= ..."
 )
+@click.option("--to", metavar="FORMAT", help="What to write: Fabric YAML unless given, else one of the writers below.")
 @click.option("--out", metavar="FILE", help="Where to write it; stdout otherwise.")
 @click.option("--collect-script", is_flag=True, help="Print a script that collects such files without root.")
 def command(
@@ -57,10 +62,11 @@ def command(
     names: str | None,
     nics: str,
     columns: str,
+    to: str | None,
     out: str | None,
     collect_script: bool,
 ) -> None:
-    """Turn foreign topology files into Fabric YAML.
+    """Turn foreign topology files into Fabric YAML, or with --to into another format.
 
     Several files, or a folder of them, are merged by host name, alias and GUID: the network from one, what is inside a
     host from another, NVLink domains from a third. FILE=HOSTS says which hosts a file about one kind of host describes.
@@ -76,11 +82,13 @@ def command(
             raise click.UsageError("Missing argument 'FILE...'.", click.get_current_context())
         from topoplan.files.fabric_text import format_fabric  # noqa: PLC0415
         from topoplan.planning.inputs import open_fabric, read_options  # noqa: PLC0415
+        from topoplan.topologies import writers  # noqa: PLC0415
 
+        write = writers.find(to).write if to else format_fabric
         options = read_options(names, nics, columns)
         found = open_fabric(files, host_type=host_type, format=format_name, options=options)
         _report(found)
-        text = format_fabric(found.fabric)
+        text = write(found.fabric)
     if out:
         write_file(out, text)
         render.note(f"wrote {out}")
@@ -97,9 +105,10 @@ def _report(found: FabricInput) -> None:
     if len(found.files) > _FILES_SHOWN:
         render.note(f"read {len(found.files) - _FILES_SHOWN} more files")
     facts = fabric_summary(found.fabric)
-    counts = [f"{facts[what]} {what}" for what in ("hosts", "gpus", "nics")]
-    counts += [f"{facts['islands']} NVLink domains", *(f"{n} {tier} groups" for tier, n in facts["groups"].items())]
-    render.note(f"fabric {facts['name']}: {', '.join(counts).replace('gpus', 'GPUs').replace('nics', 'NICs')}")
+    words = {"host": facts["hosts"], "GPU": facts["gpus"], "NIC": facts["nics"], "NVLink domain": facts["islands"]}
+    words |= {f"{tier} group": count for tier, count in facts["groups"].items()}
+    counts = ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in words.items())
+    render.note(f"fabric {facts['name']}: {counts}")
     _list("assumed", found.fabric.assumed)
     _list("warnings", found.fabric.warnings)
 
