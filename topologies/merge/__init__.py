@@ -300,7 +300,8 @@ class _Merge:
 
 
 def _files(names: Sequence[str]) -> str:
-    return some(names, shown=2)
+    found = sorted(set(names))
+    return found[0] if len(found) == 1 else f"{found[0]} and {counted(len(found) - 1, 'more file')}"
 
 
 def _listed(names: Sequence[str]) -> str:

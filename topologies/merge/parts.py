@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from topoplan.model.fabric import Fabric, HostType
-from topoplan.names import natural_key
+from topoplan.names import compress, natural_key
 from topoplan.topologies.readers.base import HOST, NETWORK
 
 GPUS, NIC_SPEED, RAILS, SCALE_UP = "gpus", "nic speed", "rails", "scale-up"
 UPLINKS, CABLES, NO_NETWORK, ROUTING = "uplinks", "cables", "no network", "routing"
 OWN_FORMAT = "topoplan"  # our Fabric YAML, which tells all it holds
-_SHOWN = 4  # names that a message lists before it only counts them
+_SHORT = 60  # characters of a host list that a message shows whole
+_SHOWN = 3  # names that it lists before it only counts them
 
 # Readers say in `Fabric.assumed` what they filled in, one line a subject; these tell what a line is about.
 _SUBJECTS = {
@@ -92,11 +93,13 @@ def subjects_of(line: str) -> frozenset[str]:
     return frozenset(subject for subject, pattern in _SUBJECTS.items() if pattern.search(line[:500]))
 
 
-def some(names: Iterable[str], shown: int = _SHOWN) -> str:
-    """The first of `names` in natural order, and how many more there are: "n1, n2, n3, n4 and 12 more"."""
+def some(names: Iterable[str]) -> str:
+    """All of `names` as a host list where that is short, else the first and how many more there are."""
     found = sorted(set(names), key=natural_key)
-    more = len(found) - shown
-    return ", ".join(found[:shown]) + (f" and {more} more" if more > 0 else "")
+    whole = compress(found)
+    if len(whole) <= _SHORT or len(found) <= _SHOWN:
+        return whole.replace(",", ", ")
+    return f"{', '.join(found[:_SHOWN])} and {len(found) - _SHOWN} more"
 
 
 def counted(number: int, word: str) -> str:

@@ -15,7 +15,7 @@ from topoplan.errors import InputError
 from topoplan.model.fabric import Attachment, Host, HostType, Nic
 from topoplan.topologies.merge.names import GUID_KIND, Machine, guid
 from topoplan.topologies.merge.parts import GPUS, NIC_SPEED, RAILS, SCALE_UP, Part
-from topoplan.topologies.readers.base import HOST
+from topoplan.topologies.readers.base import HOST, ISLANDS
 from topoplan.units import format_bandwidth
 
 # How much a part knows of the inside of a host, the most first.
@@ -133,7 +133,8 @@ class TypeJoiner:
     def _preference(self, view: _View) -> tuple[object, ...]:
         part = self._parts[view.part]
         kind = part.fabric.host_types[view.index]
-        return (not part.knows(NIC_SPEED), not part.knows(SCALE_UP), -len(kind.nics), view.part)
+        racks = ISLANDS in part.tells  # who knows of racks guesses better what stands in them
+        return (not part.knows(NIC_SPEED), not racks, not part.knows(SCALE_UP), -len(kind.nics), view.part)
 
     def _donor(self, machines: Sequence[Machine]) -> _View | None:
         """The one type that all hosts have into which a file looked; None when they differ."""

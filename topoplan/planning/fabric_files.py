@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,12 +59,13 @@ class FabricInput:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A file as the user gave it: `hosts` from FILE=HOSTS, `found` when it was in a folder."""
+    """A file as the user gave it: `hosts` from FILE=HOSTS, `found` when it was in a folder, `label` for messages."""
 
     source: Source
     hosts: tuple[str, ...] = ()
     found: bool = False
     format: str = ""
+    label: str = ""
 
 
 def read_fabric_files(specs: Sequence[str], format_name: str | None, options: readers.ReadOptions) -> FabricInput:
@@ -75,7 +77,7 @@ def read_fabric_files(specs: Sequence[str], format_name: str | None, options: re
         A file that no reader takes (in a folder such files are left out with a warning), too many or too large ones,
         or files that contradict each other.
     """
-    given = _once(_detected(_given(specs), format_name))
+    given = _labelled(_once(_detected(_given(specs), format_name)))
     if len(given) == 1 and not given[0].hosts:
         return _one(given[0], options)
     taken = [item for item in given if item.format]
@@ -83,7 +85,7 @@ def read_fabric_files(specs: Sequence[str], format_name: str | None, options: re
     files = [ReadFile(item.source.shown, skipped="no known topology format") for item in given if not item.format]
     hosts = [item for item in taken if item.format == collected.NAME and not item.hosts]
     if hosts:
-        parts += collected.parts([(_text(item), item.source.shown) for item in hosts], options)
+        parts += collected.parts([(_text(item), item.label) for item in hosts], options)
         files += [ReadFile(item.source.shown, item.format, 1) for item in hosts]
     for item in taken:
         if item.format != collected.NAME or item.hosts:
@@ -214,6 +216,14 @@ def _once(given: Iterable[_Given]) -> list[_Given]:
     return [found[key] for key in sorted(found)]
 
 
+def _labelled(given: Sequence[_Given]) -> list[_Given]:
+    """`given` with their file names as labels, their whole paths where two have the same name."""
+    count = Counter(item.source.name for item in given)
+    return [
+        replace(item, label=item.source.name if count[item.source.name] == 1 else item.source.shown) for item in given
+    ]
+
+
 def _read(item: _Given, options: readers.ReadOptions) -> Fabric:
     if item.format == OWN_FORMAT:
         return parse_fabric(item.source.text, item.source.shown)
@@ -238,13 +248,13 @@ def _part(item: _Given, options: readers.ReadOptions) -> Part:
     if item.format == OWN_FORMAT:
         fabric = _read(item, options)
         told = {HOST} | ({NETWORK} if fabric.groups else set()) | ({ISLANDS} if fabric.islands else set())
-        return Part(item.source.shown, OWN_FORMAT, fabric, frozenset(told), item.hosts)
+        return Part(item.label, OWN_FORMAT, fabric, frozenset(told), item.hosts)
     reader = next((reader for reader in readers.READERS if reader.name == item.format), None)
     tells = reader.tells if reader else frozenset()
     inside = HOST in tells and NETWORK not in tells
     if inside:
         options = replace(options, host_type=None)  # such a file says what its host is
-    return Part(item.source.shown, item.format, _read(item, options), tells, item.hosts, named=not inside)
+    return Part(item.label, item.format, _read(item, options), tells, item.hosts, named=not inside)
 
 
 def _with_skipped(fabric: Fabric, files: Sequence[ReadFile]) -> Fabric:

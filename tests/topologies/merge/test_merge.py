@@ -154,7 +154,7 @@ def test_hosts_of_one_file_alone_are_named() -> None:
     names = [f"n{i}" for i in range(1, 9)]
     fabric = in_any_order(tree("ib.out", {"l1": names}), inside("hosts", box(), *names[2:], "extra"))
     assert "1 host of hosts not in ib.out: extra" in text(fabric)
-    assert "2 hosts of ib.out not in hosts: n1, n2" in text(fabric)
+    assert "2 hosts of ib.out not in hosts: n[1-2]" in text(fabric)
     assert "1 host (extra)" not in text(fabric)
     assert "in no group of the network, out of reach of others: extra" in text(fabric)
 
@@ -204,7 +204,7 @@ def test_nics_without_a_cable_are_left_out_and_attachments_follow() -> None:
     fabric = in_any_order(network, inside("topo.txt", looked, named=False))
     assert [(nic.name, nic.gpu) for nic in fabric.host_types[0].nics] == [("mlx5_1", 3), ("mlx5_0", 1)]
     assert fabric.hosts[0].attach == (Attachment(0, 2, 1), Attachment(1, 1))
-    assert "2 hosts (n1, n2): mlx5_9 of topo.txt: no cable in ib.out; left out" in text(fabric)
+    assert "2 hosts (n[1-2]): mlx5_9 of topo.txt: no cable in ib.out; left out" in text(fabric)
 
 
 def test_a_measured_speed_wins_over_an_assumed_one() -> None:
@@ -238,9 +238,17 @@ def test_hosts_nobody_looked_into_are_like_the_others() -> None:
     network = tree("slurm.conf", {"l1": ["n1", "n2", "n3"]}, box(gpus=8, nics=8), assumed=UNKNOWN)
     fabric = in_any_order(network, inside("collected", box("h"), "n1"))
     assert {fabric.host_types[host.type].name for host in fabric.hosts} == {"h"}
-    assert "what is inside 2 hosts (n2, n3): the same as in the hosts of collected" in text(fabric)
+    assert "what is inside 2 hosts (n[2-3]): the same as in the hosts of collected" in text(fabric)
     apart = merge([network, inside("collected", box("h"), "n1")], fill=False)
     assert {kind.name for kind in apart.host_types} == {"h", "box"}
+
+
+def test_who_knows_racks_guesses_hosts_better() -> None:
+    network = tree("slurm.conf", {"l1": ["n1", "n2"]}, box(gpus=8, nics=8), assumed=UNKNOWN)
+    fabric = in_any_order(network, racks("racks", {"r": ["n1", "n2"]}))
+    assert [kind.name for kind in fabric.host_types] == ["tray"]
+    assert "8 GPUs" not in text(fabric)
+    assert "4 GPUs" in text(fabric)
 
 
 def test_islands_are_joined_by_name_and_by_host() -> None:
@@ -280,7 +288,7 @@ def test_other_neighbours_are_said() -> None:
     other = tree("slurm.conf", {"s1": ["n1", "n2", "n4"], "s2": ["n3", "n5", "n6"]}, assumed=["uplinks: 1:1"])
     fabric = in_any_order(best, other)
     assert [group.name for group in fabric.groups] == ["core", "l1", "l2"]
-    assert "2 hosts with other neighbours in slurm.conf than in ib.out, which counts: n3, n4" in text(fabric)
+    assert "2 hosts with other neighbours in slurm.conf than in ib.out, which counts: n[3-4]" in text(fabric)
     coarser = tree("slurm.conf", {"s": [f"n{i}" for i in range(1, 7)]}, assumed=["uplinks: 1:1"])
     assert "neighbours" not in text(in_any_order(best, coarser))
 
