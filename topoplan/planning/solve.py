@@ -27,7 +27,7 @@ from topoplan.solvers.ranks import (
     plain_placement,
     solve_ranks,
 )
-from topoplan.solvers.ranks.gpus import refine_gpus
+from topoplan.solvers.ranks.by_gpu import refine_gpus
 from topoplan.solvers.ranks.orders import fill, selections
 from topoplan.solvers.ranks.replan import key_of
 from topoplan.solvers.ranks.select import nearest_spares
