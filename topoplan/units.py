@@ -96,6 +96,13 @@ def format_bandwidth(bytes_per_s: float, *, bits: bool = True) -> str:
     return text if _reads_back(parse_bandwidth, text, bytes_per_s) else f"{bytes_per_s!r} B/s"
 
 
+def rate_text(bytes_per_s: float) -> str:
+    """Bandwidth in bits per second for people, to four figures: "175.5 Tb/s"."""
+    bits = bytes_per_s * 8
+    prefix = next((prefix for prefix in ("T", "G", "M", "k") if bits >= _PREFIX[prefix]), "")
+    return f"{bits / _PREFIX[prefix]:.4g} {prefix}b/s"
+
+
 def format_seconds(seconds: float) -> str:
     """Text that `parse_seconds` reads back to the same float: "2 us"."""
     unit = next((unit for unit in ("s", "ms", "us") if seconds >= _TIME_S[unit]), "ns")

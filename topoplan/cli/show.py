@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from topoplan.cli import options, render
+
+if TYPE_CHECKING:
+    from topoplan.model.fabric import Fabric
 
 EPILOG = """\b
 Examples:
   topoplan show fabric.yaml
   topoplan show two-pods-fragmented -o json
+  topoplan show gb200-nvl72:racks=4,broken=3 --svg fabric.svg
   topoplan show plan --svg plan.svg"""
 
 
@@ -21,12 +27,15 @@ Examples:
 @click.option("--format", "format_name", metavar="FORMAT", help="Reader for a foreign file; by content otherwise.")
 @click.option("--host-type", metavar="NAME", help="What the hosts of a foreign file are (topoplan catalog).")
 @click.option("--svg", metavar="FILE", help="Draw the fabric, with the plan's stages on it, into FILE.")
+@click.option("--all", "everything", is_flag=True, help="A line for each group; those that are alike share one else.")
 @options.output
-def command(what: str, format_name: str | None, host_type: str | None, svg: str | None, output: str) -> None:
+def command(
+    what: str, format_name: str | None, host_type: str | None, svg: str | None, everything: bool, output: str
+) -> None:
     """Show a fabric (tiers, groups, uplinks, free and broken hosts) or a plan."""
     from topoplan.planning.folder import is_plan, open_plan  # noqa: PLC0415 - help stays quick
     from topoplan.planning.inputs import open_fabric  # noqa: PLC0415
-    from topoplan.planning.summary import fabric_summary, group_rows  # noqa: PLC0415
+    from topoplan.planning.summary import fabric_summary  # noqa: PLC0415
 
     if is_plan(Path(what)):
         from topoplan.cli.plans import draw_plan, show_plan  # noqa: PLC0415
@@ -43,16 +52,57 @@ def command(what: str, format_name: str | None, host_type: str | None, svg: str 
 
         write_file(svg, fabric_svg(fabric, background="white"))
         render.note(f"wrote {svg}")
-    facts: dict[str, Any] = fabric_summary(fabric)
+    facts = fabric_summary(fabric)
     if output != "table":
         render.document(facts, output)
         return
-    groups = ", ".join(f"{count} {tier}" for tier, count in facts["groups"].items())
-    size = f"{facts['hosts']} hosts, {facts['gpus']} GPUs, {facts['nics']} NICs, {facts['islands']} NVLink domains"
-    click.echo(f"{facts['name']}: {size}, {facts['routing']} routing")
-    click.echo(f"  groups: {groups or 'none'}; unavailable hosts: {len(facts['unavailable'])}")
-    rows = group_rows(fabric)
-    if rows:
-        render.table("", ["group", "hosts", "free GPUs", "broken GPUs", "uplinks", "oversubscribed"], rows)
+    _head(fabric, facts)
+    _tree(fabric, fold=not everything)
     render.notes("warning", fabric.warnings)
     render.notes("assumed", fabric.assumed)
+
+
+def _head(fabric: Fabric, facts: dict[str, Any]) -> None:
+    """What the fabric is, in a few lines."""
+    from topoplan import names  # noqa: PLC0415 - help stays quick
+
+    free = facts["free_gpus"]
+    usable = f" ({free:,} usable)" if free < facts["gpus"] else ""
+    click.echo(f"{facts['name']}: {facts['hosts']:,} hosts, {facts['gpus']:,} GPUs{usable}")
+    kinds = ", ".join(f"{count:,} x {name}" for name, count in facts["host_types"].items() if count)
+    click.echo(f"  hosts: {kinds}")
+    rails = f"{facts['rails']} rail{'s' * (facts['rails'] > 1)}"
+    planes = f" in {facts['planes']} planes" if facts["planes"] > 1 else ""
+    click.echo(f"  network: {facts['nics']:,} NICs, {rails}{planes}, {facts['routing']} routing")
+    domains = Counter(np.bincount(fabric.gpu_island).tolist())
+    click.echo(f"  NVLink domains: {', '.join(f'{n:,} of {size} GPUs' for size, n in sorted(domains.items()))}")
+    groups = ", ".join(f"{count:,} {tier}" for tier, count in facts["groups"].items() if count)
+    cables = f"; {facts['links']:,} cables between switches are listed" if facts["links"] else ""
+    click.echo(f"  groups: {groups or 'none'}{cables}")
+    if facts["unavailable"]:
+        listed = names.compress(facts["unavailable"]).replace(",", ", ")
+        short = listed if len(listed) <= 56 else f"{facts['unavailable'][0]} .. {facts['unavailable'][-1]}"
+        click.echo(f"  unavailable: {len(facts['unavailable'])} hosts, {short}")
+
+
+def _tree(fabric: Fabric, *, fold: bool) -> None:
+    from topoplan.planning.tree import tree_rows  # noqa: PLC0415 - help stays quick
+
+    rows = tree_rows(fabric, fold=fold)
+    if not rows:
+        return
+    folded = any(len(row.groups) > 1 for row in rows)
+    railed = any(row.rails > 1 for row in rows)
+    lines = []
+    for row in rows:
+        alike = f"{len(row.groups)} x" if len(row.groups) > 1 else ""
+        line = ["  " * row.depth + row.name, alike, f"{row.hosts:,}", f"{row.free:,}", f"{row.broken:,}"]
+        lines.append([*line, str(row.rails), row.uplink or "-", row.oversubscription or "-"])
+    keep = [True, folded, True, True, any(row.broken for row in rows), railed, True, True]
+    titles = ["group", "alike", "hosts", "free", "broken", "rails", "uplinks", "over"]
+    shown = [[cell for cell, kept in zip(line, keep, strict=True) if kept] for line in lines]
+    click.echo()
+    render.table("", [title for title, kept in zip(titles, keep, strict=True) if kept], shown)
+    click.echo("free and broken count GPUs; over is NIC bandwidth below to uplink bandwidth")
+    if folded:
+        click.echo("figures are of each group alike, rows below it of the first; --all lists each")

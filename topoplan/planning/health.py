@@ -19,8 +19,9 @@ from topoplan.cost.ecmp import port_loads, switch_loads
 from topoplan.cost.switches import SwitchGraph, switch_graph
 from topoplan.cost.trunks import Trunk, find_trunks, switch_seconds
 from topoplan.errors import InputError
+from topoplan.model.below import below
 from topoplan.model.fabric import Fabric, FloatArray
-from topoplan.units import format_bandwidth
+from topoplan.units import rate_text
 
 _NAMED = 6  # assumed: switches that a finding names before it only counts them
 
@@ -93,16 +94,15 @@ def _slow_nics(fabric: Fabric) -> Iterator[Finding]:
     slowest = np.array(speeds)[fabric.host_type]
     usual = _commonest(slowest[slowest > 0].tolist())
     for speed in sorted(set(slowest[(slowest > 0) & (slowest < usual)].tolist())):
-        says = f"a NIC at {format_bandwidth(speed)}, not {format_bandwidth(usual)}"
+        says = f"a NIC at {rate_text(speed)}, not {rate_text(usual)}"
         yield Finding("slow-nic", _hosts(fabric, slowest == speed), says, usual / speed, usual / speed)
 
 
 def _uneven_groups(fabric: Fabric) -> Iterator[Finding]:
     """Tiers whose groups hold different numbers of hosts: nothing is lost, but few jobs fit them evenly."""
+    held = below(fabric).hosts
     for t, tier in enumerate(fabric.tiers):
-        held = fabric.host_ancestor[t]
-        sizes = np.bincount(held[held >= 0], minlength=len(fabric.groups))
-        sizes = sizes[sizes > 0]
+        sizes = np.array([len(held[k]) for k, group in enumerate(fabric.groups) if group.tier == t and len(held[k])])
         if len(set(sizes.tolist())) > 1:
             usual = int(_commonest(sizes.tolist()))
             most = f"{int((sizes == usual).sum())} of {len(sizes)} hold {usual}"
@@ -161,7 +161,7 @@ def _trunk_text(graph: SwitchGraph, items: list[Trunk]) -> str:
         if trunk.cables < trunk.usual:
             few[f"{trunk.cables:g} of {trunk.usual:g} cables to" if trunk.cables else "no cable to"].append(name)
         if 0 < trunk.bandwidth < trunk.usual_bandwidth:
-            speed, usual = format_bandwidth(trunk.bandwidth), format_bandwidth(trunk.usual_bandwidth)
+            speed, usual = rate_text(trunk.bandwidth), rate_text(trunk.usual_bandwidth)
             few[f"a cable at {speed}, not {usual}, to"].append(name)
     return "; ".join(f"{what} {_listed(names_)}" for what, names_ in sorted(few.items()))
 
@@ -170,7 +170,7 @@ def _uplinks(fabric: Fabric, graph: SwitchGraph) -> Iterator[Finding]:
     """Groups with less uplink for their NICs than most of their tier, where only the tiers are known."""
     low_of = {int(a): i for i, a in enumerate(graph.a)}
     index = {name: i for i, name in enumerate(graph.names)}
-    below = _bandwidth_below(fabric)
+    nics = below(fabric).bandwidth
     uneven: dict[int, tuple[str, float]] = {}  # link -> group and rail in words, and its usual capacity
     single: list[str] = []
     for t in range(len(fabric.tiers)):
@@ -183,7 +183,7 @@ def _uplinks(fabric: Fabric, graph: SwitchGraph) -> Iterator[Finding]:
         ]
         single += [_rail_name(fabric, k, rail) for link, k, rail in links if graph.count[link] == 1]
         usual = _commonest([float(graph.capacity[link]) for link, _, _ in links] or [0.0])
-        demand = {link: below[k, rail if fabric.groups[k].rails > 1 else 0] for link, k, rail in links}
+        demand = {link: nics[k, rail] for link, k, rail in links}
         ratios = [demand[link] / usual for link, _, _ in links if graph.capacity[link] == usual]
         for link, k, rail in links:
             if graph.capacity[link] < usual and demand[link] / graph.capacity[link] > 1.001 * float(np.median(ratios)):
@@ -194,7 +194,7 @@ def _uplinks(fabric: Fabric, graph: SwitchGraph) -> Iterator[Finding]:
     mended = replace(graph, count=count)
     costs = _Costs(fabric, graph, mended)
     for link, (where, usual) in uneven.items():
-        says = f"{format_bandwidth(round(graph.capacity[link]))} up, not {format_bandwidth(round(usual))} as most"
+        says = f"{rate_text(graph.capacity[link])} up, not {rate_text(usual)} as most"
         yield Finding("uneven-uplink", where, says, *costs(int(graph.a[link])))
     for where in single:
         yield Finding("single-trunk", where, "one cable leads up; all below is cut off if it fails")
@@ -228,18 +228,6 @@ def _nic_bytes(fabric: Fabric) -> FloatArray:
     inside = np.bincount(island, reach.sum(1))[island]
     result: FloatArray = (reach * (reach.sum() - inside)[:, None]).ravel()
     return result
-
-
-def _bandwidth_below(fabric: Fabric) -> FloatArray:
-    """[groups, rails] float64 bytes/s of the NICs below each group; where rails share a switch all are at rail 0."""
-    below = np.zeros((len(fabric.groups), fabric.rails))
-    ports = np.flatnonzero(fabric.port_bandwidth > 0)
-    for plane in range(fabric.planes):
-        for ancestors in fabric.group_ancestor[:, fabric.port_group[plane, ports]]:
-            known = ancestors >= 0
-            rail = (ports % fabric.rails)[known] * (fabric.group_rails[ancestors[known]] > 1)
-            np.add.at(below, (ancestors[known], rail), fabric.port_bandwidth[ports[known]] / fabric.planes)
-    return below
 
 
 # ---- words -----------------------------------------------------------------------------------------------------
