@@ -8,9 +8,11 @@ from math import factorial, prod
 
 import numpy as np
 
+from topoplan.model.capability import Freedom
 from topoplan.model.fabric import Fabric, IntArray
 from topoplan.names import natural_key
 from topoplan.solvers.ranks.blocks import Blocks
+from topoplan.solvers.ranks.host_gpus import in_order, last_host_well
 from topoplan.solvers.ranks.problem import RankProblem
 from topoplan.solvers.ranks.select import fitted
 
@@ -115,14 +117,21 @@ def _fullest_first(problem: RankProblem, hosts: IntArray) -> IntArray:
 
 
 def fill(problem: RankProblem, hosts: IntArray) -> IntArray:
-    """[ranks] int64 GPU of each rank when hosts are filled one after the other with consecutive ranks."""
+    """[ranks] int64 GPU of each rank when hosts are filled one after the other with consecutive ranks.
+
+    NVLink domains of a host are filled one after the other too; of a host that is not needed whole, see `host_gpus`. Launchers that
+    cannot order the GPUs of a host get them in order.
+    """
     fabric = problem.fabric
     count = np.where(np.isin(np.arange(len(fabric.hosts)), hosts), 1, 0)
     position = np.full(len(fabric.hosts), -1, np.int64)
     position[hosts] = np.arange(len(hosts))
     usable = np.flatnonzero(fabric.gpu_free & (count[fabric.gpu_host] > 0))
-    ordered = usable[np.argsort(position[fabric.gpu_host[usable]], kind="stable")]
-    return np.asarray(ordered[: problem.traffic.ranks], np.int64)
+    here = position[fabric.gpu_host[usable]]
+    if problem.capability.freedom < Freedom.GPUS:  # local rank i runs on GPU i
+        return np.asarray(usable[np.argsort(here, kind="stable")][: problem.traffic.ranks], np.int64)
+    ordered = usable[np.lexsort((in_order(fabric, usable), here))]
+    return last_host_well(fabric, ordered, problem.traffic.ranks)
 
 
 def tilings(blocks: Blocks) -> Iterator[tuple[str, IntArray]]:
