@@ -119,8 +119,8 @@ def _fullest_first(problem: RankProblem, hosts: IntArray) -> IntArray:
 def fill(problem: RankProblem, hosts: IntArray) -> IntArray:
     """[ranks] int64 GPU of each rank when hosts are filled one after the other with consecutive ranks.
 
-    NVLink domains of a host are filled one after the other too; of a host that is not needed whole, see `host_gpus`. Launchers that
-    cannot order the GPUs of a host get them in order.
+    NVLink domains of a host are filled one after the other too; of a host that is not needed whole, see `host_gpus`.
+    Launchers that cannot order the GPUs of a host get them in order.
     """
     fabric = problem.fabric
     count = np.where(np.isin(np.arange(len(fabric.hosts)), hosts), 1, 0)
