@@ -1,4 +1,4 @@
-"""Replan and several jobs through planning: spares, demands on hosts, differences and bytes of state."""
+"""Replan through planning: spares, demands on hosts, differences and bytes of state."""
 
 from dataclasses import replace
 
@@ -13,7 +13,6 @@ from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Plan
 from topoplan.model.presets import PRESETS
 from topoplan.planning.diff import diff_plans, state_bytes
-from topoplan.planning.many import solve_many
 from topoplan.planning.replan import MoveLimit, parse_count, parse_share, replan, revise
 from topoplan.planning.solve import SolveOptions, solve
 from topoplan.solvers.ranks import RankParams
@@ -117,16 +116,6 @@ def test_reserved_hosts_are_never_used_and_avoided_ones_last() -> None:
         solve(_job(), _fabric((5, 4)), replace(QUICK, reserve=("n0", "n1")))
     with pytest.raises(InputError, match="host 'nowhere' of --avoid"):
         solve(_job(), _fabric(), replace(QUICK, avoid=("nowhere",)))
-
-
-def test_jobs_side_by_side_share_no_host() -> None:
-    jobs = [_job("small", 1), _job("big", 3), _job("middle", 2)]
-    plans = solve_many(jobs, _fabric(), [replace(QUICK, spares=int(job.name == "big")) for job in jobs])
-    assert [plan.job for plan in plans] == ["small", "big", "middle"]
-    used = [name for plan in plans for name in (*_hosts(plan), *plan.spares)]
-    assert len(used) == len(set(used)) == 13
-    with pytest.raises(InfeasibleError, match="job more beside big"):
-        solve_many([_job("big", 4), _job("more", 4)], _fabric(), [QUICK, QUICK])
 
 
 def test_state_of_a_dense_job_adds_up() -> None:
