@@ -255,7 +255,8 @@ def summary_lines(plan: Plan) -> list[str]:
     if plan.placement is not None:
         used = len(plan.placement.host_order())
         hosts = counted(len(plan.placement.fabric.hosts), "host")
-        lines.append(f"{counted(plan.placement.ranks, 'rank')} on {used:,} of {hosts} of {plan.fabric_name}.")
+        noun = "GPU" if plan.prediction is None and plan.experts is not None else "rank"
+        lines.append(f"{counted(plan.placement.ranks, noun)} on {used:,} of {hosts} of {plan.fabric_name}.")
     if plan.prediction is not None:
         lines.append(f"{milliseconds(plan.prediction.exposed_ms)} of communication exposed per step.")
     lines += [_bound_line(row) for row in bound_rows(plan)]

@@ -119,3 +119,41 @@ def test_an_outcome_that_is_not_ours(topoplan: Callable[..., Any], load: Path) -
         assert result.code == 2
         assert "outcome.json: not an outcome that topoplan wrote" in result.err
         assert not (load / "plan/report.html").exists()
+
+
+def test_maps_are_verified_as_an_engine_would_read_them(topoplan: Callable[..., Any], load: Path) -> None:
+    engines = [
+        word
+        for name in ("sglang", "vllm", "trtllm", "vllm-ascend", "omni-infer", "eplb")
+        for word in ("--engine", name)
+    ]
+    assert topoplan("experts", "load.npy", *SIZE, *engines, "--out", "plan", "--no-report").code == 0
+    good = topoplan("verify", "plan")
+    assert good.code == 0, good.err
+    assert good.out.count("every expert where the plan says") == 6
+    file = load / "plan/experts/sglang.json"
+    rows = json.loads(file.read_text())["physical_to_logical_map"]
+    rows[5][0], rows[5][40] = rows[5][40], rows[5][0]
+    file.write_text(json.dumps({"physical_to_logical_map": rows}))
+    (load / "plan/experts/vllm.json").write_text("[[0]]")
+    bad = topoplan("verify", "plan")
+    assert bad.code == 6
+    assert "sglang: differs from the plan" in bad.out
+    assert "layer 5: GPU 0 holds other experts than the plan says" in bad.out
+    assert "vllm: " in bad.out
+    assert "2 of 6 orders or maps differ" in bad.err
+
+
+def test_a_plan_that_the_default_map_cannot_say_is_written_without_it(topoplan: Callable[..., Any], load: Path) -> None:
+    uneven = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "290", "--no-report")
+    result = topoplan("experts", "load.npy", *uneven, "--out", "plan")
+    assert result.code == 0, result.err
+    assert "no map for sglang: " in result.err
+    assert p2l(load / "plan").shape == (58, 290)
+    assert not (load / "plan/experts/sglang.json").exists()
+    refused = topoplan("experts", "load.npy", *uneven, "--engine", "sglang", "--out", "never")
+    assert refused.code == 3
+    assert not (load / "never").exists()
+    wrong = topoplan("export", "plan", "--launcher", "sglag")
+    assert wrong.code == 2
+    assert "did you mean 'sglang'?" in wrong.err

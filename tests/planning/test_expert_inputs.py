@@ -49,15 +49,17 @@ def test_steps_stay_a_history(tmp_path: Path) -> None:
 
 def test_layers_are_numbered_by_the_model() -> None:
     deepseek, qwen = PRESETS["deepseek-v3"], PRESETS["qwen3-235b-a22b"]
-    found = number_layers(LayerNumbers(), 58, deepseek)
+    found = number_layers(LayerNumbers(), 58, deepseek, sure=False)
     assert (found.moe_layers, found.model_layers) == (tuple(range(3, 61)), 61)
     assert "layers 3 to 60" in found.reason
-    assert number_layers(LayerNumbers(), 94, qwen).reason == ""  # every layer has experts: nothing is assumed
-    assert number_layers(LayerNumbers(), 10, deepseek) == LayerNumbers()
-    assert number_layers(LayerNumbers((7,)), 1, deepseek) == LayerNumbers((7,), 61)
-    assert number_layers(LayerNumbers((7,)), 1, None) == LayerNumbers((7,))
+    # every layer has experts: nothing is assumed
+    assert number_layers(LayerNumbers(), 94, qwen, sure=True) == LayerNumbers(tuple(range(94)), 94)
+    assert number_layers(LayerNumbers(), 10, deepseek, sure=True) == LayerNumbers()
+    assert number_layers(LayerNumbers((7,)), 1, deepseek, sure=False) == LayerNumbers((7,), 61)
+    assert number_layers(LayerNumbers((7,)), 1, None, sure=False) == LayerNumbers((7,))
+    assert number_layers(LayerNumbers((2, 3)), 2, deepseek, sure=False) == LayerNumbers((2, 3))
     with pytest.raises(InputError, match="layer 2 of deepseek-v3 has no experts"):
-        number_layers(LayerNumbers((2, 3)), 2, deepseek)
+        number_layers(LayerNumbers((2, 3)), 2, deepseek, sure=True)
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))

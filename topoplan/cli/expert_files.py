@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from topoplan.cli import render
+from topoplan.errors import InfeasibleError
 from topoplan.experts import (
+    DEFAULT_FORMATS,
     RANK_COSTS,
     RANK_COSTS_FILE,
     RANK_COSTS_USAGE,
@@ -36,6 +38,11 @@ class MapFiles:
 def map_files(plan: Plan, names: Iterable[str], numbers: LayerNumbers) -> MapFiles:
     """Files of formats of expert maps, and of SGLang's rank costs, for a plan with experts.
 
+    Parameters
+    ----------
+    names
+        Formats that were asked for; the default ones when empty, as far as they can say what the plan says.
+
     Raises
     ------
     InputError
@@ -45,13 +52,20 @@ def map_files(plan: Plan, names: Iterable[str], numbers: LayerNumbers) -> MapFil
     """
     assert plan.experts is not None
     made = MapFiles()
-    for name in dict.fromkeys(names):
+    asked = list(dict.fromkeys(names))
+    for name in asked or DEFAULT_FORMATS:
         if name == RANK_COSTS:
             _add_rank_costs(made, plan)
             continue
         form = get_format(name)
         layers, total = numbers.moe_layers, numbers.model_layers
-        made.content.update(form.write(plan.experts, moe_layers=layers, model_layers=total))
+        try:
+            made.content.update(form.write(plan.experts, moe_layers=layers, model_layers=total))
+        except InfeasibleError as error:
+            if asked:
+                raise
+            made.notes.append(f"no map for {name}: {error.message}")
+            continue
         made.usage[form.file_name] = form.usage(ExpertMapRequest(plan.experts, layers, total))
         made.notes.extend(form.notes(plan.experts, moe_layers=layers))
     return made

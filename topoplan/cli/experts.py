@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topoplan.cli import options, render
-from topoplan.cli.plans import report_html
+from topoplan.cli.plans import report_html, show_experts
 from topoplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,7 +98,6 @@ def command(
     [steps, layers, experts], it is a history: the loads to plan for are forecast from it.
     """
     from topoplan.cli.expert_files import map_files  # noqa: PLC0415 - help stays quick
-    from topoplan.experts import DEFAULT_FORMATS  # noqa: PLC0415
     from topoplan.planning.expert_inputs import open_load, parse_layers  # noqa: PLC0415
     from topoplan.planning.experts import plan_experts  # noqa: PLC0415
     from topoplan.planning.inputs import open_fabric  # noqa: PLC0415
@@ -110,11 +108,11 @@ def command(
     with _working("placing experts"):
         outcome = plan_experts(request, fabric.fabric)
     outcome = _with_curve(request, outcome, numbers)
-    maps = map_files(outcome.plan, formats or DEFAULT_FORMATS, numbers)  # before anything is shown: it may be refused
+    maps = map_files(outcome.plan, formats, numbers)  # before anything is shown: it may be refused
     render.notes("warning", outcome.plan.warnings)
     if out:
         _write(request, outcome, numbers, maps, out, report=not no_report)
-    _show(outcome, output)
+    show_experts(outcome, output)
 
 
 def _request(
@@ -131,7 +129,7 @@ def _request(
     from topoplan.units import parse_bytes, parse_seconds  # noqa: PLC0415
 
     layers, experts = given.load.shape[-2:]
-    numbers = number_layers(given.numbers, layers, model_of(plain["model"], experts)[0])
+    numbers = number_layers(given.numbers, layers, model_of(plain["model"], experts)[0], sure=bool(plain["model"]))
     trace = read_array_source(routes) if routes else None
     if trace:
         inputs["routes"] = File(trace.name, trace.sha256)
@@ -219,18 +217,3 @@ def _write(
     save(out, contents, {"command": shown})
     render.note(f"wrote {out}/")
     maps.say()
-
-
-def _show(outcome: ExpertOutcome, output: str) -> None:
-    from topoplan.files.plan_json import format_plan  # noqa: PLC0415 - help stays quick
-    from topoplan.reports import expert_tables  # noqa: PLC0415
-    from topoplan.reports.tables import summary_lines  # noqa: PLC0415
-
-    if output != "table":
-        render.document(json.loads(format_plan(outcome.plan)) | {"outcome": outcome.record()}, output)
-        return
-    for title, columns, rows in expert_tables.tables(outcome):
-        render.table(title, columns, rows)
-        click.echo()
-    for line in [*summary_lines(outcome.plan), *expert_tables.lines(outcome)]:
-        click.echo(line)

@@ -30,7 +30,8 @@ def command(plan: str, launcher: str, out: str | None) -> None:
 
     from topoplan.experts import FORMATS, RANK_COSTS  # noqa: PLC0415
     from topoplan.files.atomic import write_file  # noqa: PLC0415
-    from topoplan.launchers import get_launcher  # noqa: PLC0415
+    from topoplan.launchers import LAUNCHERS, get_launcher  # noqa: PLC0415
+    from topoplan.names import pick  # noqa: PLC0415
     from topoplan.planning.artefacts import launch_files  # noqa: PLC0415
     from topoplan.planning.folder import open_plan  # noqa: PLC0415
 
@@ -38,6 +39,8 @@ def command(plan: str, launcher: str, out: str | None) -> None:
     if launcher in (*FORMATS, RANK_COSTS) and opened.plan.experts is not None:
         _export_map(opened, launcher, Path(out) if out else opened.path / "experts")
         return
+    if opened.plan.experts is not None:
+        pick("launcher or engine", launcher, {**LAUNCHERS, **FORMATS, RANK_COSTS: None})
     folder = Path(out) if out else opened.path / "launch" / launcher
     for name, file in launch_files(opened.plan, launcher, opened.job).items():
         write_file(folder / name, file.text)

@@ -13,6 +13,7 @@ from topoplan.errors import InputError
 if TYPE_CHECKING:
     from topoplan.model.job import Job
     from topoplan.model.plan import Plan
+    from topoplan.planning.expert_outcome import ExpertOutcome
 
 
 def show_plan(plan: Plan, output: str) -> None:
@@ -29,6 +30,22 @@ def show_plan(plan: Plan, output: str) -> None:
         render.table(f"{plan.job} on {plan.fabric_name}, one step", ["", *columns(plan)], rows)
         click.echo()
     for line in summary_lines(plan):
+        click.echo(line)
+
+
+def show_experts(outcome: ExpertOutcome, output: str) -> None:
+    """Print what planning experts alone found out, or plan.json with it as JSON or YAML."""
+    from topoplan.files.plan_json import format_plan  # noqa: PLC0415 - help stays quick
+    from topoplan.reports import expert_tables  # noqa: PLC0415
+    from topoplan.reports.tables import summary_lines  # noqa: PLC0415
+
+    if output != "table":
+        render.document(json.loads(format_plan(outcome.plan)) | {"outcome": outcome.record()}, output)
+        return
+    for title, columns, rows in expert_tables.tables(outcome):
+        render.table(title, columns, rows)
+        click.echo()
+    for line in [*summary_lines(outcome.plan), *expert_tables.lines(outcome)]:
         click.echo(line)
 
 

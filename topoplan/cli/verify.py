@@ -28,25 +28,33 @@ Exit code 6 says that something differs."""
 @click.option("--observed", metavar="FILE", help="What a run reported, not the launch files; - for stdin.")
 @click.option("--launcher", metavar="NAME", help="What made the observed order, so that a difference can be explained.")
 def command(plan: str, observed: str | None, launcher: str | None) -> None:
-    """Check rank by rank that launch files, or an observed run, put every rank where PLAN says."""
-    from topoplan.planning.folder import open_plan, verify_launch_files  # noqa: PLC0415 - help stays quick
+    """Check that launch files or an observed run put every rank where PLAN says, and that maps hold its experts."""
+    from topoplan.planning.expert_verify import verify_maps  # noqa: PLC0415 - help stays quick
+    from topoplan.planning.folder import open_plan, verify_launch_files  # noqa: PLC0415
 
     opened = open_plan(plan)
-    if observed is None:
-        results = verify_launch_files(opened)
+    maps = verify_maps(opened) if observed is None and launcher is None else {}
+    if observed is not None:
+        results = {observed: _observed(opened, observed, launcher)}
+    else:
+        results = {} if maps and not (opened.path / "launch").is_dir() else verify_launch_files(opened)
         if launcher is not None:
             if launcher not in results:
                 raise InputError(f"{plan} has no launch files of {launcher}")
             results = {launcher: results[launcher]}
-    else:
-        results = {observed: _observed(opened, observed, launcher)}
     bad = {name: found for name, found in results.items() if found}
     for name in sorted(set(results) - set(bad)):
         click.echo(f"{name}: every rank where the plan says")
     for name, found in bad.items():
-        _show(name, found)
-    if bad:
-        raise VerificationError(f"{len(bad)} of {len(results)} orders differ from the plan")
+        _show(f"{name}: {len(found)} ranks differ", list(map(str, found)))
+    for name, lines in maps.items():
+        if lines:
+            _show(f"{name}: differs from the plan", lines)
+        else:
+            click.echo(f"{name}: every expert where the plan says")
+    wrong = len(bad) + sum(map(bool, maps.values()))
+    if wrong:
+        raise VerificationError(f"{wrong} of {len(results) + len(maps)} orders or maps differ from the plan")
 
 
 def _observed(opened: PlanFolder, file: str, launcher: str | None) -> list[Difference]:
@@ -60,9 +68,9 @@ def _observed(opened: PlanFolder, file: str, launcher: str | None) -> list[Diffe
     return compare(opened.plan.placement, seats, get_launcher(launcher) if launcher else None)
 
 
-def _show(name: str, found: list[Difference]) -> None:
-    click.echo(f"{name}: {len(found)} ranks differ")
-    for difference in found[:SHOWN]:
-        click.echo(f"  {difference}")
+def _show(title: str, found: list[str]) -> None:
+    click.echo(title)
+    for line in found[:SHOWN]:
+        click.echo(f"  {line}")
     if len(found) > SHOWN:
         render.note(f"  and {len(found) - SHOWN} more")

@@ -120,19 +120,26 @@ def _recorded(source: Source) -> FloatArray | None:
     return None
 
 
-def number_layers(found: LayerNumbers, rows: int, model: ModelShape | None) -> LayerNumbers:
+def number_layers(found: LayerNumbers, rows: int, model: ModelShape | None, *, sure: bool) -> LayerNumbers:
     """The same, filled in from the model where it says which layers have experts.
+
+    Parameters
+    ----------
+    sure
+        Whether the model was named; one that was guessed has no say where it does not fit.
 
     Raises
     ------
     InputError
-        A listed layer that the model has not, or that is dense.
+        A listed layer that the model which was named has not, or that is dense there.
     """
     if model is None:
         return found
     has = tuple(layer for layer in range(model.layers) if model.is_moe(layer))
     if found.moe_layers:
         strange = [layer for layer in found.moe_layers if layer not in has]
+        if strange and not sure:
+            return found
         if strange:
             raise InputError(
                 f"layer {strange[0]} of {model.name} has no experts: its MoE layers are {has[0]}-{has[-1]}"
