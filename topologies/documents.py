@@ -23,7 +23,7 @@ def load(text: str, path: str) -> list[Marked]:
     InputError
         Neither JSON nor YAML, keys that stand twice, or nesting that is too deep.
     """
-    if not is_json(text):
+    if not is_json(text) or "\n---" in text:  # JSON between such lines is YAML as well
         return parse_all(text, path)
     documents, at = [], _space_end(text, 0)
     while at < len(text):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import warnings
 from collections.abc import Iterable
 
 _MAX_PATTERN = 200
@@ -32,7 +33,8 @@ def compile_pattern(text: str) -> re.Pattern[str]:
     if len(re.findall(r"[*+]|\{", bare)) > _MAX_ENDLESS:
         raise ValueError(f"pattern {text[:60]!r} has more than {_MAX_ENDLESS} parts of any length")
     try:
-        return re.compile(text)
+        with warnings.catch_warnings(action="ignore"):  # about what later versions may read otherwise, such as [[
+            return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"pattern {text[:60]!r} is not a regular expression: {error}") from None
 
