@@ -12,16 +12,18 @@ import pytest
 
 from topoplan.experts import get_format, read_rank_costs
 
-SIZE = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "288")
+SIZE = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "144")
+DEEP = ("deep.npy", "-t", "fabric.yaml", "--gpus", "16", "--slots", "288", "--no-report")
 
 
 @pytest.fixture
 def load(files: Path) -> Path:
-    """load.npy of DeepSeek-V3's 58 MoE layers, and drifted.npy."""
+    """load.npy of 6 layers with the 128 experts of Qwen3-235B, drifted.npy, and deep.npy as DeepSeek-V3 has them."""
     rng = np.random.default_rng(3)
-    tokens = rng.lognormal(0, 1, (58, 256)) * 1e4
+    tokens = rng.lognormal(0, 1, (6, 128)) * 1e4
     np.save(files / "load.npy", tokens)
     np.save(files / "drifted.npy", tokens * rng.lognormal(0, 0.2, tokens.shape))
+    np.save(files / "deep.npy", rng.lognormal(0, 1, (58, 256)) * 1e4)
     return files
 
 
@@ -31,7 +33,7 @@ def p2l(folder: Path) -> Any:
 
 def test_maps_number_layers_as_the_model_does(topoplan: Callable[..., Any], load: Path) -> None:
     several = ("--engine", "sglang", "--engine", "trtllm", "--expert-format", "eplb")
-    result = topoplan("experts", "load.npy", *SIZE, *several, "--out", "plan", "--no-report")
+    result = topoplan("experts", *DEEP, *several, "--out", "plan")
     assert result.code == 0, result.err
     assert "--init-expert-location sglang.json --ep-num-redundant-experts 32" in result.err
     assert "say which layers are MoE layers" not in result.err
@@ -46,13 +48,12 @@ def test_maps_number_layers_as_the_model_does(topoplan: Callable[..., Any], load
 
 
 def test_layers_that_are_not_known_are_said(topoplan: Callable[..., Any], load: Path) -> None:
-    np.save(load / "few.npy", np.load(load / "load.npy")[:4])
-    result = topoplan("experts", "few.npy", *SIZE, "--out", "plan", "--no-report")
-    assert "the rows were taken as layers 0 to 3" in result.err
-    said = topoplan("experts", "few.npy", *SIZE, "--moe-layers", "10-13", "--engine", "trtllm", "--out", "plan")
+    result = topoplan("experts", "load.npy", *SIZE, "--out", "plan", "--no-report")
+    assert "the rows were taken as layers 0 to 5" in result.err
+    said = topoplan("experts", "load.npy", *SIZE, "--moe-layers", "10-15", "--engine", "trtllm", "--out", "plan")
     assert said.code == 0, said.err
     assert "taken as layers" not in said.err
-    assert get_format("trtllm").read((load / "plan/experts/trtllm.yaml").read_bytes(), (10, 13)).shape == (2, 288)
+    assert get_format("trtllm").read((load / "plan/experts/trtllm.yaml").read_bytes(), (10, 13)).shape == (2, 144)
     assert ">13<" in (load / "plan/report.html").read_text()
 
 
@@ -65,20 +66,22 @@ def test_an_engines_map_may_be_what_is_in_force(topoplan: Callable[..., Any], lo
         assert result.code == 0, result.err
         assert set(json.loads(result.out)["inputs"]) == {"fabric", "load", "previous"}
         changes.append(json.loads(result.out)["outcome"]["change"])
-        gone = p2l(load / "next").reshape(58, 16, 18) != p2l(load / "plan").reshape(58, 16, 18)
-        assert 0 < gone.sum() <= changes[-1]["slots"] <= 0.03 * 58 * 288
+        gone = p2l(load / "next").reshape(6, 16, 9) != p2l(load / "plan").reshape(6, 16, 9)
+        assert 0 < gone.sum() <= changes[-1]["slots"] <= 0.03 * 6 * 144
     assert changes[0] == changes[1]
     assert changes[0]["slots"] == changes[2]["slots"]
 
 
 def test_a_recording_is_planned_from(topoplan: Callable[..., Any], load: Path) -> None:
-    steps = np.zeros((2, 61, 256), np.int64)
+    steps = np.zeros((2, 9, 128), np.int64)
     steps[:, 3:] = np.load(load / "load.npy")
     (load / "recorder.json").write_text(json.dumps({"logical_count": steps.tolist()}))
     result = topoplan("experts", "recorder.json", *SIZE, "--forecast", "mean", "--out", "plan", "--no-report")
     assert result.code == 0, result.err
-    assert p2l(load / "plan").shape == (58, 288)
-    assert len(json.loads((load / "plan/experts/sglang.json").read_text())["physical_to_logical_map"]) == 61
+    assert p2l(load / "plan").shape == (6, 144)
+    rows = json.loads((load / "plan/experts/sglang.json").read_text())["physical_to_logical_map"]
+    assert rows[0] == [slot % 128 for slot in range(144)]  # a dense layer, which has no tokens
+    assert np.array_equal(rows[3:], p2l(load / "plan"))
 
 
 def test_rank_costs(topoplan: Callable[..., Any], load: Path) -> None:
@@ -145,11 +148,11 @@ def test_maps_are_verified_as_an_engine_would_read_them(topoplan: Callable[..., 
 
 
 def test_a_plan_that_the_default_map_cannot_say_is_written_without_it(topoplan: Callable[..., Any], load: Path) -> None:
-    uneven = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "290", "--no-report")
+    uneven = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "145", "--no-report")
     result = topoplan("experts", "load.npy", *uneven, "--out", "plan")
     assert result.code == 0, result.err
     assert "no map for sglang: " in result.err
-    assert p2l(load / "plan").shape == (58, 290)
+    assert p2l(load / "plan").shape == (6, 145)
     assert not (load / "plan/experts/sglang.json").exists()
     refused = topoplan("experts", "load.npy", *uneven, "--engine", "sglang", "--out", "never")
     assert refused.code == 3
