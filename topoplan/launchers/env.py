@@ -3,7 +3,7 @@
 All ranks of a host see the same devices, in rank order, so that local rank i of any program finds its GPU as device i
 and NCCL can reach its neighbours' GPUs directly. TOPOPLAN_ONE_GPU=1 narrows this to the rank's own GPU as device 0.
 NCCL gets the whole list of the host's devices too: it picks the nearest for each GPU, and must see the same ones in
-every rank.
+every rank. Where GPUs are cut into MIG slices, a rank sees its own slice alone, as CUDA lets a process use only one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,31 @@ FIND_ROW = """\
             if (score < best) { best = score; mine = node " " $0 }
         }
     }"""
+
+# UUID of each place of a host in order: of its MIG slices, and of GPUs that are not cut.
+_PLACES = """\
+nvidia-smi -L | awk '
+    function show() { if (whole != "") print whole; whole = "" }
+    !match($0, /UUID: [^)]*/) { next }
+    /^GPU / { show(); whole = substr($0, RSTART + 6, RLENGTH - 6); next }
+    { whole = ""; print substr($0, RSTART + 6, RLENGTH - 6) }
+    END { show() }
+'"""
+_OWN_SLICE = f"""\
+# GPUs of the plan are cut into MIG slices: each is a device of its own, known by its UUID alone.
+gpus=$({_PLACES} | sed -n "$((gpu + 1))p")
+if [ -z "$gpus" ]; then
+    echo "topoplan-env: rank $rank needs MIG slice number $gpu, which this host does not have" >&2
+    exit 6
+fi
+"""
+_NO_SLICES = """\
+if nvidia-smi -L 2>/dev/null | grep -q 'MIG '; then
+    echo "$0: GPUs are cut into MIG slices; torchrun shows all its processes the same devices, and CUDA lets a" >&2
+    echo "$0: process use one slice: start through the files for openmpi or slurm" >&2
+    exit 6
+fi
+"""
 
 _WRAPPER = """\
 #!/bin/sh
@@ -73,7 +98,7 @@ fi
 if [ "${TOPOPLAN_ONE_GPU:-0}" = 1 ]; then
     gpus=$gpu
 fi
-export RANK="$rank" LOCAL_RANK="$local" LOCAL_WORLD_SIZE="$size" WORLD_SIZE=@RANKS@
+@SLICES_TEXT@export RANK="$rank" LOCAL_RANK="$local" LOCAL_WORLD_SIZE="$size" WORLD_SIZE=@RANKS@
 master=@MASTER@
 export MASTER_ADDR="${TOPOPLAN_MASTER_ADDR:-$master}" MASTER_PORT="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}"
 export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES="$gpus"
@@ -120,8 +145,14 @@ def wrapper(
         "MASTER": rows[0].host,
         "PORT_TEXT": request.master_port,
         "EXACT_TEXT": _EXACT,
+        "SLICES_TEXT": _OWN_SLICE if any(row.sliced for row in rows) else "",
     }
     return LaunchFile(fill(_WRAPPER, values), executable=True)
+
+
+def refuse_slices(rows: list[HostRow]) -> str:
+    """Shell lines for launchers that show all ranks of a host the same devices: they stop on hosts with MIG slices."""
+    return _NO_SLICES if any(row.sliced and len(row.ranks) > 1 for row in rows) else ""
 
 
 def exports(row: HostRow) -> str:

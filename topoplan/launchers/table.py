@@ -35,6 +35,8 @@ class HostRow:
         Names of the NICs beside those GPUs; empty when the fabric does not know them all.
     names
         What the host may call itself.
+    sliced
+        Whether `gpus` count MIG slices; not in the table, hosts know themselves.
     """
 
     host: str
@@ -42,6 +44,7 @@ class HostRow:
     gpus: tuple[int, ...]
     hcas: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    sliced: bool = False
 
 
 def host_rows(placement: RankPlacement) -> list[HostRow]:
@@ -59,7 +62,8 @@ def host_rows(placement: RankPlacement) -> list[HostRow]:
         gpus = tuple(local[part])
         kind = fabric.hosts[h].type
         hcas = _hcas(fabric.host_types[kind], gpus, nics[kind])
-        rows[h] = HostRow(fabric.hosts[h].name, tuple(ranks[part]), gpus, hcas, names[h])
+        sliced = bool(fabric.host_types[kind].slices)
+        rows[h] = HostRow(fabric.hosts[h].name, tuple(ranks[part]), gpus, hcas, names[h], sliced)
     return [rows[h] for h in placement.host_order().tolist()]
 
 

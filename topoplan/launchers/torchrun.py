@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from topoplan.errors import InputError, Place
 from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Seat, Symptom, need
-from topoplan.launchers.env import FIND_ROW, exports
+from topoplan.launchers.env import FIND_ROW, exports, refuse_slices
 from topoplan.launchers.shell import comment, fill
 from topoplan.launchers.table import HostRow, host_rows, read_table, table_text
 from topoplan.model.capability import Freedom
@@ -23,7 +23,7 @@ _UNEVEN = """\
 export TORCH_ELASTIC_WORKER_IDENTICAL=0
 """
 _TORCHRUN = """\
-@UNEVEN_TEXT@master=@MASTER@
+@UNEVEN_TEXT@@SLICES_TEXT@master=@MASTER@
 exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
     --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-$master}" \\
     --master-port="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}" "$@"
@@ -78,6 +78,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
         "PORT_TEXT": request.master_port,
         "FIND_TEXT": FIND_ROW,
         "END_TEXT": _END,
+        "SLICES_TEXT": refuse_slices(rows),
         "UNEVEN_TEXT": _UNEVEN if len({len(row.ranks) for row in rows}) > 1 else "",
     }
     header = comment(
