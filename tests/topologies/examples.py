@@ -162,6 +162,26 @@ t3,0a1b2c3d-0000-4000-8000-00000000000a,1
 """,
         '[{"name": "v1", "resourceStatus": {"physicalHost": "/c/r1/h1"}}, {"name": "v2", "physicalHost": "/c/r2/h"}]\n',
     ),
+    "graphml": (
+        """\
+<?xml version="1.0" encoding="UTF-8"?>
+<!-- drawn by hand -->
+<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
+  <key id="d0" for="node" attr.name="role" attr.type="string"/>
+  <key id="d1" for="edge" attr.name="bandwidth" attr.type="string"/>
+  <key id="d2" for="edge" attr.name="count" attr.type="long"/>
+  <graph id="G" edgedefault="undirected">
+    <node id="n1"><data key="d0">server</data></node>
+    <node id="n2"><data key="d0">server</data></node>
+    <node id="leaf"><data key="d0">leaf</data></node>
+    <node id="spine"/>
+    <edge source="n1" target="leaf"><data key="d1">400 Gb/s</data></edge>
+    <edge source="n2" target="leaf"><data key="d1">400 Gb/s</data></edge>
+    <edge source="leaf" target="spine"><data key="d1">800 Gb/s</data><data key="d2">2</data></edge>
+  </graph>
+</graphml>
+""",
+    ),
     "htsim": (
         """\
 Nodes 8
@@ -489,6 +509,14 @@ metadata: {name: n2, labels: {example.com/block: b2, example.com/rack: r1}}
  {"DomainUUID": "d-2", "GpuIDList": ["d", "e"], "Health": "DEGRADED", "Name": "tray-3"}]
 """,
     ),
+    "node-link": (
+        """{"directed": false, "multigraph": false, "graph": {"name": "lab"},
+ "nodes": [{"id": "gpu-1"}, {"id": "gpu-2", "type": "host"}, {"id": "leaf-1"}, {"id": "spine-1"}],
+ "links": [{"source": "gpu-1", "target": "leaf-1", "bandwidth_gbps": 400},
+  {"source": "gpu-2", "target": "leaf-1", "bandwidth_gbps": 400},
+  {"source": "leaf-1", "target": "spine-1", "bandwidth": "400 Gb/s", "count": 2}]}
+""",
+    ),
     "nvidia-smi": (
         """\
 $ nvidia-smi topo -m
@@ -559,6 +587,27 @@ AggregatedBlock=b[1-2] BlockIndex=2 Nodes=n[1-4] BlockSize=4
 6 8 400Gbps 0.0005ms 0
 7 8 400Gbps 0.0005ms 0
 7 8 400Gbps 0.0005ms 0
+""",
+    ),
+    "simgrid": (
+        """\
+<?xml version="1.0"?>
+<!DOCTYPE platform SYSTEM "https://simgrid.org/simgrid.dtd">
+<platform version="4.1">
+ <zone id="lab" routing="Dijkstra">
+  <host id="n1-gpu0" speed="1Gf"><prop id="host" value="n1"/><prop id="gpu" value="0"/></host>
+  <host id="n1-gpu1" speed="1Gf"><prop id="host" value="n1"/><prop id="gpu" value="1"/></host>
+  <host id="n2" speed="1Gf"/>
+  <router id="leaf"/>
+  <link id="a" bandwidth="50GBps" latency="500ns" sharing_policy="SPLITDUPLEX"/>
+  <link id="b" bandwidth="50GBps" latency="500ns"/>
+  <link id="f" bandwidth="450GBps" latency="25ns"/>
+  <route src="n1-gpu0" dst="leaf"><link_ctn id="a" direction="UP"/></route>
+  <route src="leaf" dst="n1-gpu0"><link_ctn id="a" direction="DOWN"/></route>
+  <route src="n2" dst="leaf"><link_ctn id="b"/></route>
+  <route src="n1-gpu0" dst="n1-gpu1"><link_ctn id="f"/></route>
+ </zone>
+</platform>
 """,
     ),
     "slurm": (

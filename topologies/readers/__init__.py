@@ -13,6 +13,7 @@ from topoplan.topologies.readers import (
     edge_list,
     fabric_clique,
     gcp,
+    graphs,
     hwloc,
     hypernode,
     ibdm,
@@ -27,6 +28,7 @@ from topoplan.topologies.readers import (
     nvidia_smi_topo,
     oci,
     simai,
+    simgrid,
     slurm_conf,
     slurm_show,
     slurm_yaml,
@@ -128,6 +130,27 @@ READERS: tuple[Reader, ...] = (
         infragraph.read,
         "InfraGraph: devices, instances and edges in YAML or JSON",
         frozenset({HOST, NETWORK}),
+    ),
+    Reader(
+        "graphml",
+        graphs.sniff_graphml,
+        graphs.read_graphml,
+        "GraphML of topoplan or of others, edges being cables",
+        frozenset({HOST, NETWORK, ISLANDS}),
+    ),
+    Reader(
+        "node-link",
+        graphs.sniff_node_link,
+        graphs.read_node_link,
+        "node-link JSON of networkx, of topoplan or of others",
+        frozenset({HOST, NETWORK, ISLANDS}),
+    ),
+    Reader(
+        "simgrid",
+        simgrid.sniff,
+        simgrid.read,
+        "SimGrid platform of one flat zone",
+        frozenset({HOST, NETWORK, ISLANDS}),
     ),
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -120,6 +121,7 @@ def _wires(
     path: str,
 ) -> Iterator[Wire]:
     """Cables between instances; the instance of each name goes to `instance_of`."""
+    used: Counter[tuple[str, str]] = Counter()
     for number, (a, b, link) in enumerate(ends):
         if number > MAX_EDGES:
             raise InputError(f"more than {MAX_EDGES} edges", place=Place(path))
@@ -127,7 +129,9 @@ def _wires(
             continue  # inside a device that another file defines
         a_name, b_name = _name(a, instances), _name(b, instances)
         instance_of[a_name], instance_of[b_name] = a[0], b[0]
-        yield Wire(a_name, a[2], b_name, b[2], speeds.get(link, 0.0))
+        plane = max(used[a_name, a[2]], used[b_name, b[2]])  # further cables of a NIC are those of its other ports
+        used.update(((a_name, a[2]), (b_name, b[2])))
+        yield Wire(a_name, a[2], b_name, b[2], speeds.get(link, 0.0), plane=plane)
 
 
 def _name(end: tuple[str, int, str], instances: Mapping[str, tuple[str, int]]) -> str:

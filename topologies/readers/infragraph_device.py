@@ -10,12 +10,14 @@ from typing import Any
 
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric, Host
-from topoplan.model.host_type import HostType, Nic
+from topoplan.model.host_type import HostType, Nic, numbered
+from topoplan.topologies.cabling import Components
 from topoplan.topologies.documents import list_at, mapping_at, text_at
 from topoplan.topologies.host_kinds import DEFAULT_SCALE_UP_BYTES_PER_S, DEFAULT_SCALE_UP_SOURCE
 from topoplan.topologies.readers.base import MAX_HOSTS, ReadOptions, clean_name, fabric_name, quoted
 
-_MAX_PARTS = 4096  # assumed: components of one kind in a device
+_MAX_PARTS = 4096  # assumed: GPUs in a device
+_MAX_PORTS = 262_144  # assumed: other components of one kind; a switch may stand for a whole tier
 _SCALE_UP = re.compile(r"nvl|nvswitch|nvsw|xgmi|scale.?up|infinity.?fabric.?link|ualink|ici", re.IGNORECASE)
 _NIC_BYTES_PER_S = 400e9 / 8  # assumed: NDR or 400GbE
 
@@ -65,13 +67,16 @@ class Device:
             used[gpu] += 1
             nics.append(Nic(len(nics), _NIC_BYTES_PER_S, gpu))
         fast = [edge for edge in self.edges if _scale_up(edge)]
-        of_first = [edge for edge in fast if xpu and xpu[0] in edge[:2]]
-        speed = sum(self.speeds.get(link) or speeds.get(link, 0.0) for _, _, link in of_first)
-        domain = gpus if of_first or not index else 1
-        kind = HostType(
-            clean_name(self.name) or "host", gpus, tuple(nics), domain, speed or DEFAULT_SCALE_UP_BYTES_PER_S
-        )
-        return kind, bool(speed) or domain == 1
+        domains = _domains(xpu, fast)
+        largest = max((domains.count(domain) for domain in domains), default=1)
+        first = next((part for n, part in enumerate(xpu) if domains.count(domains[n]) > 1), "")
+        speed = sum(self.speeds.get(link) or speeds.get(link, 0.0) for a, b, link in fast if first in (a, b))
+        if len(domains) != gpus:  # GPUs inside a device of this one
+            domains, largest = (), gpus
+        told = bool(speed) or largest == 1
+        speed = speed or DEFAULT_SCALE_UP_BYTES_PER_S
+        kind = HostType(clean_name(self.name) or "host", gpus, tuple(nics), largest, speed, domains=domains)
+        return kind, told
 
     def _nics(self, devices: Mapping[str, Device]) -> list[str]:
         """NICs as parts: components of that kind, else devices inside that have no xpu and whose name is a card's."""
@@ -100,7 +105,7 @@ def read_device(item: Any, path: str) -> Device:
     for part in list_at(item, "components"):
         kind = text_at(part, "choice") or text_at(part, "type")
         count = mapping_at(part).get("count", 0)
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MAX_PARTS:
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MAX_PORTS:
             raise InputError(f"device {quoted(device.name)}: a count is out of bounds", place=Place(path))
         device.parts[text_at(part, "name")] = (kind, count)
     for link in list_at(item, "links"):
@@ -123,7 +128,7 @@ def _add_connections(device: Device, connections: list[Any]) -> None:
         device.edges.append((f"{words[0]}.{words[1]}", f"{words[3]}.{words[4]}", words[2]))
         for name, index in ((words[0], int(words[1])), (words[3], int(words[4]))):
             kind, count = device.parts.get(name, ("", 0))
-            device.parts[name] = (kind, max(count, min(index + 1, _MAX_PARTS)))
+            device.parts[name] = (kind, max(count, min(index + 1, _MAX_PORTS)))
 
 
 def _add_edges(device: Device, edges: list[Any]) -> None:
@@ -149,6 +154,18 @@ def _parts_of(device: Device, text: str) -> list[str]:
 
 def _scale_up(edge: tuple[str, str, str]) -> bool:
     return any(_SCALE_UP.search(word) for word in edge)
+
+
+def _domains(xpu: list[str], fast: list[tuple[str, str, str]]) -> tuple[int, ...]:
+    """NVLink domain of each xpu: those that scale-up edges join, over switches or directly."""
+    number = {part: n for n, part in enumerate(xpu)}
+    for edge in fast:
+        for part in edge[:2]:
+            number.setdefault(part, len(number))
+    parts = Components(len(number))
+    for a, b, _ in fast:
+        parts.join_pair(number[a], number[b])
+    return numbered(parts.find(n) for n in range(len(xpu)))
 
 
 def _neighbours(edges: list[tuple[str, str, str]]) -> dict[str, list[str]]:

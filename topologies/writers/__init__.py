@@ -5,7 +5,7 @@ from __future__ import annotations
 from topoplan.errors import InputError
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest
-from topoplan.topologies.writers import kubernetes, slurm, topograph
+from topoplan.topologies.writers import graphs, infragraph, kubernetes, nccl_xml, simgrid, slurm, topograph
 from topoplan.topologies.writers.base import Writer
 
 __all__ = ["WRITERS", "Writer", "find", "write"]
@@ -18,6 +18,11 @@ WRITERS: tuple[Writer, ...] = (
     Writer("hypernode", kubernetes.write_hypernodes, "Volcano's HyperNodes"),
     Writer("kueue", kubernetes.write_kueue, "Kueue's Topology, and the labels that nodes need for it"),
     Writer("topograph", topograph.write_model, "topograph's model YAML"),
+    Writer("graphml", graphs.write_graphml, "GraphML of the networkx graph"),
+    Writer("infragraph", infragraph.write, "InfraGraph YAML"),
+    Writer("nccl", nccl_xml.write, "NCCL topology XML of a host, with rails and planes"),
+    Writer("node-link", graphs.write_node_link, "node-link JSON of the networkx graph"),
+    Writer("simgrid", simgrid.write, "SimGrid platform XML"),
 )
 
 
