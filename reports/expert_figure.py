@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 880.0, 250.0
 HEAT_WIDTH, HEAT_TOP, HEAT_BOTTOM = 430.0, 62.0, 40.0  # room above the cells for a legend of two rows, below for ticks
+LOW_ROW, HIGH_ROW, HEAT_ROOM = 4.6, 22.0, 140.0  # of a layer; few layers are drawn high enough to be told apart
 MOST_COLUMNS, MOST_ROWS = 32, 64  # of a heat map; more than these share a cell, which shows the busiest
 STEPS = (0.8, 0.95, 1.05, 1.2, 1.5, 2.0, 3.0)  # of the mean GPU, between the shades of a heat map
 _SHADE_NAMES = ("below 0.8", "0.8-0.95", "0.95-1.05", "1.05-1.2", "1.2-1.5", "1.5-2", "2-3", "3 and more")
@@ -98,7 +99,8 @@ def heat_svg(name: str, load: FloatArray, layers: Sequence[int], key: str) -> st
         f"Load of {counted(load.shape[1], 'GPU')} in {counted(len(layers), 'layer')}, 1 is the mean GPU of the layer: "
         f"{float(load.min()):.2f} to {float(load.max()):.2f}."
     )
-    height = HEAT_TOP + HEAT_BOTTOM + max(20.0, 4.6 * min(len(layers), MOST_ROWS))
+    rows = min(len(layers), MOST_ROWS)
+    height = HEAT_TOP + HEAT_BOTTOM + rows * min(HIGH_ROW, max(LOW_ROW, HEAT_ROOM / rows))
     size = (HEAT_WIDTH, height)
     return draw(
         key, f"Load of each GPU, {name}", description, size, partial(_paint_heat, name, load, list(layers), height)
@@ -158,7 +160,7 @@ def _ticks(axes: Axes, gpus: int, columns: int, layers: list[int], rows: int) ->
     wide, tall = -(-gpus // columns), -(-len(layers) // rows)
     at = sorted({round(x) for x in np.linspace(0, columns - 1, min(columns, 5))})
     axes.set_xticks([x + 0.5 for x in at], [str(x * wide) for x in at])
-    down = sorted({round(y) for y in np.linspace(0, rows - 1, min(rows, 8))})
+    down = sorted({round(y) for y in np.linspace(0, rows - 1, min(rows, 6))})
     axes.set_yticks([y + 0.5 for y in down], [str(layers[y * tall]) for y in down])
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from topoplan.planning.expert_slots import SlotSweep
 
 Rows = list[list[str]]
+WEIGHTS_MATTER = 0.02  # assumed: balance that is worth a warning
 
 
 def tables(outcome: ExpertOutcome) -> list[tuple[str, list[str], Rows]]:
@@ -102,6 +103,7 @@ def judgement_lines(judgement: Judgement) -> list[str]:
     made = {"trace": "the routing trace that was planned from", "rule": "loads and the routing rule"}[judgement.source]
     layers = f"{judgement.layers} of {counted(judgement.of, 'layer')}"
     return [
+        *_weights_line(judgement),
         f"Priced from {made}, {judgement.kernel} kernels, {judgement.batch_tokens:,} tokens a batch, {layers}.",
         f"A perfectly even plan shows a balance of {judgement.noise_floor:.4f} in such a batch: its noise hides more.",
         "Remote hosts: those a token visits beside its own. Links: bytes of a layer, dispatch and combine. Times: of a "
@@ -122,6 +124,17 @@ def curve_lines(curve: Curve) -> list[str]:
     return [
         f"The curve is the mean of {curve.layers} of {counted(curve.of, 'layer')} on the trace that was planned from; "
         "--min-balance moves along it."
+    ]
+
+
+def _weights_line(judgement: Judgement) -> list[str]:
+    """What becomes of a plan with dispatch weights in an engine that has none: no format of a map holds them."""
+    shown = {engine.rule: engine.shown for engine in judgement.engines}
+    if "weights" not in shown or shown["even"] > shown["weights"] - WEIGHTS_MATTER:
+        return []
+    return [
+        "The plan needs an engine that follows its dispatch (weights, or one copy a source, in plan.json): one that "
+        f"uses copies evenly gets a balance of {shown['even']:.3f}. Without such an engine, plan without --routes."
     ]
 
 

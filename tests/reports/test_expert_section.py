@@ -18,6 +18,7 @@ from topoplan.planning.expert_slots import SlotRow, SlotSweep
 from topoplan.reports.expert_curves import curve_svg, gain_svg, memory_svg
 from topoplan.reports.expert_figure import balance_svg, heat_svg, sharing
 from topoplan.reports.expert_section import ExpertView, expert_section, expert_verdict, trivial_placement
+from topoplan.reports.expert_tables import judgement_lines
 from topoplan.reports.html import ReportInput, render_html
 from topoplan.reports.tables import expert_rows
 
@@ -107,6 +108,15 @@ def test_without_a_load_that_fits_nothing_is_drawn(load: np.ndarray[tuple[int, i
     assert section["figures"] == []
     assert section["balance"] is None
     assert expert_verdict(ExpertView(PLAN, load)) == ""
+
+
+def test_weights_that_no_map_holds_are_warned_of() -> None:
+    def lines(even: float) -> str:
+        engines = tuple(Engine(rule, b, b, b, 2.5) for rule, b in (("even", even), ("weights", 0.98)))
+        return " ".join(judgement_lines(Judgement("normal", 4096, 8192.0, 0.95, "trace", 2, 2, engines)))
+
+    assert "uses copies evenly gets a balance of 0.760" in lines(0.76)
+    assert "plan without --routes" not in lines(0.97)
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------
