@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from topoplan.model.fabric import Fabric, IntArray
+from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.placement import RankPlacement
 from topoplan.reports.amounts import counted, shortened
 from topoplan.reports.labels import Labels, ink_on, rank_labels, stage_labels
-from topoplan.reports.layout import GLYPH, PAD, TITLE, TITLE_SIZE, Cell, Layout, lay_out
+from topoplan.reports.layout import GLYPH, PAD, TITLE, TITLE_SIZE, Box, Cell, Layout, lay_out
 from topoplan.reports.shares import ground, label_shares
-from topoplan.reports.svg import FAINT, INK, MUTED, VERMILION, draw, printable
-from topoplan.units import format_bandwidth
+from topoplan.reports.svg import FAINT, GREEN, INK, MUTED, VERMILION, draw, printable
+from topoplan.units import rate_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ MARGIN, NAME_SIZE, NAME_HEIGHT, LEGEND_SIZE, LEGEND_LINE = 3.0, 6.5, 11.0, 8.5, 
 CAPTION = 20.0  # height of a panel's caption
 MOST_KEYS = 24  # labels that get a legend entry each; of more only the ends and every nth
 _BOX_FILLS = ("#f4f6f8", "#ffffff", "#f4f6f8", "#ffffff")
+_EDGE = "#8a96a3"
 _FREE, _USABLE, _BROKEN = "#ffffff", "#a9cce3", "#f6ddd2"
 MIN_CROSS = 6.0  # a narrower broken part is only tinted
 
@@ -73,7 +74,9 @@ def fabric_svg(
     """
     if placement is not None and labels is None:
         labels = _default_labels(placement, stages)
-    panel = Panel(fabric, lay_out(fabric).moved(MARGIN, MARGIN), placement, labels)
+    caption = "" if placement is not None else _caption(fabric)
+    layout = lay_out(fabric).moved(MARGIN, MARGIN + (CAPTION if caption else 0))
+    panel = Panel(fabric, layout, placement, labels, caption)
     return _svg([panel], key, _title(panel), describe(panel), background)
 
 
@@ -106,6 +109,23 @@ def _title(panel: Panel) -> str:
     return f"Fabric {panel.fabric.name}: hosts coloured by {panel.labels.noun}"
 
 
+def _caption(fabric: Fabric) -> str:
+    """Name and size of a fabric, above it where nothing is placed."""
+    broken = fabric.gpus - int(fabric.free_gpus.sum())
+    lost = f" ({broken:,} broken or unavailable)" if broken else ""
+    return printable(f"{fabric.name}: {counted(len(fabric.hosts), 'host')}, {counted(fabric.gpus, 'GPU')}{lost}")
+
+
+def _network(fabric: Fabric) -> str:
+    """Rails, planes and islands in words, "" for a plain network."""
+    words = [
+        counted(number, what)
+        for number, what in ((fabric.rails, "rail"), (fabric.planes, "plane"), (len(fabric.islands), "NVLink island"))
+        if number > (what != "NVLink island")
+    ]
+    return f", with {', '.join(words)}" if words else ""
+
+
 def describe(panel: Panel) -> str:
     """What the figure shows, in words."""
     fabric = panel.fabric
@@ -113,6 +133,7 @@ def describe(panel: Panel) -> str:
         counted(sum(g.tier == t for g in fabric.groups), f"{tier.name} group") for t, tier in enumerate(fabric.tiers)
     )
     text = f"{counted(len(fabric.hosts), 'host')}" + (f" in {tiers}" if tiers else "")
+    text += _network(fabric)
     broken = int((fabric.free_gpus == 0).sum())
     text += f", {broken} of them broken or unavailable" if broken else ""
     if panel.placement is not None and panel.labels is not None:
@@ -134,7 +155,9 @@ def reading_help(fabric: Fabric) -> str:
         cells = "A cell is a host, filled by the share of its GPUs that each colour has"
     counts = "; figures at the right of names are hosts used of hosts there" if layout.boxes or layout.summary else ""
     planes = " NICs reach several groups; a host is drawn in that of its first." if fabric.planes > 1 else ""
-    return f"{boxes}{cells}{counts}.{planes}"
+    titled = all(box.titled for box in layout.boxes)
+    nameless = "" if titled else " The smallest boxes have no room for their names."
+    return f"{boxes}{cells}{counts}.{planes}{nameless}"
 
 
 def _svg(panels: list[Panel], key: str, title: str, description: str, background: str = "none") -> str:
@@ -171,25 +194,36 @@ def _paint(
 
 def _paint_boxes(axes: Axes, panel: Panel) -> None:
     boxes = panel.layout.boxes
-    fills = [_BOX_FILLS[min(box.depth, len(_BOX_FILLS) - 1)] for box in boxes]
-    _rectangles(axes, [(box.x, box.y, box.width, box.height) for box in boxes], fills, "#8a96a3", 0.8)
+    for edge, line, islands in ((_EDGE, 0.8, False), (GREEN, 1.6, True)):
+        here = [box for box in boxes if (box.group < 0) == islands]
+        fills = [_BOX_FILLS[min(box.depth, len(_BOX_FILLS) - 1)] for box in here]
+        _rectangles(axes, [(box.x, box.y, box.width, box.height) for box in here], fills, edge, line)
     for box in boxes:
+        if not box.titled:
+            continue
         room = int((box.width - 2 * PAD) / (GLYPH * TITLE_SIZE))
         name = shortened(printable(box.name), room)
         axes.text(box.x + PAD, box.y + TITLE - 4, name, size=TITLE_SIZE, color=INK, weight="bold")
-        note = _box_note(panel, box.group, box.hosts)
-        if len(name) * 1.1 + len(note) + 1 <= room:  # bold is wider
-            axes.text(box.x + box.width - PAD, box.y + TITLE - 4, note, size=TITLE_SIZE, color=MUTED, ha="right")
+        for note in _box_notes(panel, box):
+            if len(name) * 1.1 + len(note) + 1 <= room:  # bold is wider
+                axes.text(box.x + box.width - PAD, box.y + TITLE - 4, note, size=TITLE_SIZE, color=MUTED, ha="right")
+                break
 
 
-def _box_note(panel: Panel, group: int, hosts: tuple[int, ...]) -> str:
-    """Hosts used, or without a placement the capacity of the uplink."""
+def _box_notes(panel: Panel, box: Box) -> list[str]:
+    """Hosts used, or without a placement the rails, planes and uplinks: in full, then shorter."""
     if panel.placement is not None:
-        used = int(np.isin(hosts, panel.placement.host).sum())
-        return f"{used}/{len(hosts)}"
-    if group < 0 or panel.fabric.groups[group].parent < 0:
-        return ""
-    return f"{format_bandwidth(round(panel.fabric.groups[group].uplink_bandwidth_bytes_per_s))} up"
+        return [f"{int(np.isin(box.hosts, panel.placement.host).sum())}/{len(box.hosts)}"]
+    if box.group < 0:
+        gpus = int(panel.fabric.host_gpus[list(box.hosts)].sum())
+        return [f"NVLink island of {gpus} GPUs", f"{gpus} GPUs"]
+    group = panel.fabric.groups[box.group]
+    planes = f"{box.planes} planes x " if box.planes > 1 else ""
+    rails = f"{planes}{counted(group.rails, 'rail')}" if group.rails > 1 else planes.removesuffix(" x ")
+    if group.parent < 0:
+        return [rails] if rails else []
+    up = f"{planes}{rate_text(group.uplink_bandwidth_bytes_per_s)} up".replace(" planes", "")
+    return [f"{rails}, {up}", up] if rails else [up]
 
 
 # ---- cells -----------------------------------------------------------------------------------------------------
@@ -208,7 +242,7 @@ def _paint_cells(axes: Axes, panel: Panel, number: int) -> None:
     rects = [_bar(layout, cell) for cell in layout.cells]
     broken = ground(layout, panel.fabric).broken
     fills = [_BROKEN if part == 1 else _FREE if panel.labels else _USABLE for part in broken]
-    _rectangles(axes, rects, fills, "#8a96a3", 0.5, f"cells-{number}")
+    _rectangles(axes, rects, fills, _EDGE, 0.5, f"cells-{number}")
     if panel.placement is not None and panel.labels is not None:
         _paint_shares(axes, panel, rects, number)
     # the broken part of a cell that stands for many GPUs is at its right end
@@ -217,6 +251,19 @@ def _paint_cells(axes: Axes, panel: Panel, number: int) -> None:
     _paint_crosses(axes, [rect for rect in parts if rect[2] >= MIN_CROSS])
     if layout.detail.named:
         _paint_names(axes, panel)
+        if panel.labels is None:
+            _paint_gpus(axes, panel, rects, broken)
+
+
+def _paint_gpus(axes: Axes, panel: Panel, rects: Sequence[Rect], broken: FloatArray) -> None:
+    """Write the usable GPUs of each cell into its usable part, where it fits."""
+    for cell, (x, y, width, height), part in zip(panel.layout.cells, rects, broken, strict=True):
+        hosts = list(cell.hosts)
+        free, gpus = int(panel.fabric.free_gpus[hosts].sum()), int(panel.fabric.host_gpus[hosts].sum())
+        text = counted(gpus, "GPU") if free == gpus else f"{free:,} of {gpus:,}"
+        room = width * (1 - part)
+        if len(text) * GLYPH * NAME_SIZE <= room - 1:
+            axes.text(x + room / 2, y + height / 2 + 0.36 * NAME_SIZE, text, size=NAME_SIZE, color=INK, ha="center")
 
 
 def _bar(layout: Layout, cell: Cell) -> Rect:
@@ -280,17 +327,19 @@ def _rectangles(
 
 
 def _legend_entries(panel: Panel) -> list[tuple[str, str]]:
-    """(text, colour) of each entry."""
+    """(text, colour) of each entry; a colour of an edge stands for boxes."""
     entries: list[tuple[str, str]] = []
     fabric, labels = panel.fabric, panel.labels
     if labels is None or panel.placement is None:
-        entries.append(("usable host", _USABLE))
+        entries.append(("usable GPUs" if panel.layout.summary else "usable host", _USABLE))
     else:
         entries += _label_entries(labels)
         if panel.placement.ranks < int(fabric.free_gpus.sum()):
             entries.append(("not used", _FREE))
-    if (fabric.free_gpus == 0).any():
+    if not fabric.gpu_free.all():
         entries.append(("broken or unavailable", _BROKEN))
+    if any(box.group < 0 for box in panel.layout.boxes):
+        entries.append(("NVLink island", GREEN))
     return entries
 
 
@@ -332,4 +381,6 @@ def _paint_legend(axes: Axes, rows: list[list[tuple[str, str]]], top: float) -> 
             axes.text(x + 14, y + 8.5, text, size=LEGEND_SIZE, color=INK)
             x += _entry_width(text)
     _rectangles(axes, swatches, fills, FAINT, 0.5)
+    islands = [rect for rect, fill in zip(swatches, fills, strict=True) if fill == GREEN]
+    _rectangles(axes, islands, [_FREE] * len(islands), GREEN, 1.6)
     _paint_crosses(axes, [rect for rect, fill in zip(swatches, fills, strict=True) if fill == _BROKEN])

@@ -1,7 +1,7 @@
 """Boxes of a fabric on a page: groups inside groups, hosts as cells; pure geometry, no drawing.
 
-Lengths are points. A fabric of up to `MOST_CELLS` hosts shows each host, as large as the page allows; a larger one
-shows a cell for each of its lowest groups.
+Lengths are points. A fabric of up to `MOST_CELLS` hosts shows each host, as large as the page allows, the lowest groups
+without their names where many are small; a larger one shows a cell for each of its lowest groups.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
+from topoplan.model.below import below
 from topoplan.model.fabric import Fabric, IntArray
 
 MOST_CELLS = 2_000  # hosts drawn one by one; more would be smaller than 9 points
@@ -21,6 +22,7 @@ FEWEST_SUMMARIES = 32  # fewer groups than this are cut into runs of hosts, to s
 WIDEST, TALLEST = 900.0, 700.0  # a printed page with room for a caption
 PAD, GAP, CELL_GAP, TITLE = 5.0, 7.0, 1.5, 13.0
 TITLE_SIZE = 7.5
+TIGHT = 2.0  # around the cells of a box without a title, and between such boxes
 GLYPH = 0.62  # width of a character over the font size; assumed, on the safe side for digits and lower case
 
 
@@ -57,7 +59,19 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A group or island around its cells and inner boxes; `hosts` are all below it, `group` is -1 for an island."""
+    """A group or island around its cells and inner boxes.
+
+    Parameters
+    ----------
+    group
+        -1 for an island.
+    hosts
+        All below it.
+    planes
+        Groups that it stands for: one in each plane, where the same hosts hang from several.
+    titled
+        Whether there is room for its name.
+    """
 
     name: str
     group: int
@@ -67,6 +81,8 @@ class Box:
     y: float
     width: float
     height: float
+    planes: int = 1
+    titled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,7 @@ class _Node:
     group: int
     children: tuple[_Node, ...] = ()
     cells: tuple[Cell, ...] = ()
+    planes: int = 1
 
     def all_cells(self) -> Iterator[Cell]:
         yield from self.cells
@@ -125,10 +142,11 @@ def lay_out(fabric: Fabric) -> Layout:
     summary = len(fabric.hosts) > MOST_CELLS
     details = SUMMARIES if summary else DETAILS
     root = _summary(root) if summary else root
-    layouts = (replace(_packed(root, detail), summary=summary) for detail in details)
-    found = next(layouts)
-    while found.height > TALLEST and found.detail is not details[-1]:
-        found = next(layouts)
+    tries = [(detail, False) for detail in details] + [(detail, True) for detail in details[-2:] if not summary]
+    for detail, tight in tries:
+        found = replace(_packed(root, detail, tight), summary=summary)
+        if found.height <= TALLEST:
+            break
     return found
 
 
@@ -144,14 +162,26 @@ def _tree(fabric: Fabric) -> _Node:
     for k, group_ in enumerate(fabric.groups):
         below.setdefault(group_.parent, []).append(k)
     island_of = {host: i for i, island in enumerate(fabric.islands) for host in island.hosts}
+    names, planes = _over_planes(fabric)
 
     def node(k: int) -> _Node:
         inner = tuple(child for child in map(node, below.get(k, [])) if child.children or child.cells)
         islands, loose = _islands(fabric, hosts_of.get(k, []), island_of)
-        name = fabric.groups[k].name if k >= 0 else ""
-        return _Node(name, k, inner + islands, tuple(Cell(fabric.host_names[h], (h,)) for h in loose))
+        cells = tuple(Cell(fabric.host_names[h], (h,)) for h in loose)
+        return _Node(names[k] if k >= 0 else "", k, inner + islands, cells, planes[k] if k >= 0 else 1)
 
     return node(-1)
+
+
+def _over_planes(fabric: Fabric) -> tuple[list[str], list[int]]:
+    """Name of each group with those of other planes that the same hosts hang from, and how many these are."""
+    alike: dict[tuple[int, bytes], list[str]] = {}
+    keys = [(group.tier, hosts.tobytes()) for group, hosts in zip(fabric.groups, below(fabric).hosts, strict=True)]
+    for key, group in zip(keys, fabric.groups, strict=True):
+        alike.setdefault(key, []).append(group.name)
+    if fabric.planes == 1:
+        return [group.name for group in fabric.groups], [1] * len(fabric.groups)
+    return [" + ".join(alike[key]) for key in keys], [len(alike[key]) for key in keys]
 
 
 def _islands(fabric: Fabric, hosts: list[int], island_of: dict[int, int]) -> tuple[tuple[_Node, ...], list[int]]:
@@ -200,9 +230,9 @@ def _cut(node: _Node, size: int) -> _Node:
 # ---- packing ---------------------------------------------------------------------------------------------------
 
 
-def _packed(root: _Node, detail: Detail) -> Layout:
+def _packed(root: _Node, detail: Detail, tight: bool = False) -> Layout:
     largest = max(len(node.cells) for node in root.leaves())
-    return _pack(root, WIDEST, detail, _columns(largest, detail), 0)
+    return _pack(root, WIDEST, detail, _columns(largest, detail), 0, tight)
 
 
 def _columns(cells: int, detail: Detail) -> int:
@@ -213,19 +243,24 @@ def _columns(cells: int, detail: Detail) -> int:
     return min(near, key=lambda c: abs(c - wanted)) if near else wanted
 
 
-def _pack(node: _Node, room: float, detail: Detail, columns: int, depth: int) -> Layout:
+def _pack(node: _Node, room: float, detail: Detail, columns: int, depth: int, tight: bool) -> Layout:
     boxed = node.name != ""
-    inside = room - 2 * PAD if boxed else room
-    parts = [_pack(child, inside, detail, columns, depth + boxed) for child in node.children]
+    titled = not (tight and node.cells and not node.children)
+    pad, title = (PAD, TITLE) if titled else (TIGHT, TIGHT)
+    inside = room - 2 * pad if boxed else room
+    parts = [_pack(child, inside, detail, columns, depth + boxed, tight) for child in node.children]
     if node.cells:
         parts.insert(0, _grid(node.cells, detail, columns))
-    inner = _shelves(parts, inside, detail)
+    # boxes without titles stand closer
+    inner = _shelves(
+        parts, inside, detail, GAP if any(box.titled for part in parts for box in part.boxes) else 2 * TIGHT
+    )
     if not boxed:
         return inner
-    width = max(inner.width, 9 * GLYPH * TITLE_SIZE) + 2 * PAD
-    height = inner.height + TITLE + PAD
-    box = Box(node.name, node.group, node.hosts, depth, 0.0, 0.0, width, height)
-    inner = inner.moved(PAD, TITLE)
+    width = (max(inner.width, 9 * GLYPH * TITLE_SIZE) if titled else inner.width) + 2 * pad
+    height = inner.height + title + pad
+    box = Box(node.name, node.group, node.hosts, depth, 0.0, 0.0, width, height, node.planes, titled)
+    inner = inner.moved(pad, title)
     return Layout(width, height, (box, *inner.boxes), inner.cells, detail)
 
 
@@ -236,15 +271,15 @@ def _grid(cells: tuple[Cell, ...], detail: Detail, columns: int) -> Layout:
     return Layout(width, ceil(len(cells) / columns) * step_y - CELL_GAP, (), placed, detail)
 
 
-def _shelves(parts: list[Layout], room: float, detail: Detail) -> Layout:
+def _shelves(parts: list[Layout], room: float, detail: Detail, gap: float) -> Layout:
     """Parts side by side, in rows, in their order."""
     x = y = row = width = 0.0
     placed = []
     for part in parts:
         if x and x + part.width > room:
-            x, y, row = 0.0, y + row + GAP, 0.0
+            x, y, row = 0.0, y + row + gap, 0.0
         placed.append(part.moved(x, y))
-        width, row, x = max(width, x + part.width), max(row, part.height), x + part.width + GAP
+        width, row, x = max(width, x + part.width), max(row, part.height), x + part.width + gap
     boxes = tuple(itertools.chain.from_iterable(part.boxes for part in placed))
     cells = tuple(itertools.chain.from_iterable(part.cells for part in placed))
     return Layout(width, y + row, boxes, cells, detail)

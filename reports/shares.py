@@ -71,9 +71,11 @@ def ground(layout: Layout, fabric: Fabric) -> Ground:
     cell_of = layout.cell_of_host(len(fabric.hosts))
     gpus = np.bincount(cell_of, fabric.host_gpus, len(layout.cells))
     free = np.bincount(cell_of, fabric.free_gpus, len(layout.cells))
+    inside = {host: box.name for box in layout.boxes for host in box.hosts}  # the innermost comes last
+    where = [f" in {inside[cell.hosts[0]]}" if cell.hosts[0] in inside else "" for cell in layout.cells]
     tips = [
-        f"{cell.name}: {'broken or unavailable' if f == 0 else _usable(int(f), int(g))}"
-        for cell, f, g in zip(layout.cells, free, gpus, strict=True)
+        f"{cell.name}{box}: {'broken or unavailable' if f == 0 else _usable(int(f), int(g))}"
+        for cell, box, f, g in zip(layout.cells, where, free, gpus, strict=True)
     ]
     return Ground(np.asarray(1 - free / gpus, np.float64), tips)
 
