@@ -17,7 +17,8 @@ from topoplan.topologies.wiring import Wire, Wiring, wired_fabric
 _CLAB_HOSTS = ("linux", "ext-container", "k8s-kind", "generic_vm")
 _CLAB_ASIDE = ("host", "mgmt-net", "macvlan", "dummy", "vxlan", "vxlan-stitch")  # ends of links that are no nodes
 _CLAB = re.compile(r"^topology[ \t]*:", re.MULTILINE)
-_ENDPOINTS = re.compile(r"\bendpoints\b|^[ \t]+nodes[ \t]*:", re.MULTILINE)
+# Test beds of SONiC have a `topology` too, and get an explanation.
+_ENDPOINTS = re.compile(r"\bendpoints\b|^[ \t]+(?:nodes|VMs|host_interfaces|disabled_host_interfaces)[ \t]*:", re.MULTILINE)
 _LINKS = re.compile(r'"links"\s*:\s*\[')
 _DOT_EDGE = re.compile(
     r'\s*"?([\w.-]+)"?\s*:\s*"?([\w./:-]+)"?\s*--\s*"?([\w.-]+)"?\s*:\s*"?([\w./:-]+)"?\s*(?:\[.*\])?;?'
@@ -67,7 +68,8 @@ def read_containerlab(text: str, path: str, options: ReadOptions) -> Fabric:
         raise InputError(
             "there are no links in this topology",
             place=Place(path),
-            hint="this file sets nodes up without cables, or describes a test bed; give the one with `links`",
+            hint="this file sets nodes up without cables, or is a SONiC test bed, whose hosts are interfaces of one switch "
+            "under test; give the file with `links`, or the lab's links as CSV",
         )
     default = _mapping(topology.get("defaults")).get("kind")
     wiring = Wiring(wires=list(_clab_wires(topology["links"], path)))
