@@ -66,6 +66,9 @@ HOSTILE: dict[str, str] = {
     **{f"tags under {key}": f"{key}: !!python/object/apply:os.system ['true']\n" for key in KEYS},
     **{f"scalar under {key}": json.dumps({key: 1e308}) for key in KEYS},
     **{f"null under {key}": f"{key}:\n" for key in KEYS},
+    # what a pattern that looks too far ahead takes minutes for
+    **{f"many {char!r}": char * 100_000 for char in '\n \t",:=[{<#|-1a.'},
+    **{f"lines of {word!r}": f"{word}\n" * 50_000 for word in ('"', ":", "- ", "a b", "a: b", "a,b", "GPU0 GPU1")},
     "nothing": "",
     "white space": " \n\t\r\n",
     "NUL": "SwitchName=a\0 Nodes=n1\n",

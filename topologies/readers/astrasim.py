@@ -21,8 +21,8 @@ from topoplan.topologies.readers.base import tiers as usual_tiers
 
 _YAML = re.compile(r"^npus_count[ \t]*:", re.MULTILINE)
 _DIMS = re.compile(r'"logical-dims"\s*:')
-_HTSIM = re.compile(r"^\s*Nodes\s+\d+\s*$", re.MULTILINE)
-_TIER = re.compile(r"^\s*Tiers\s+\d+\s*$", re.MULTILINE)
+_HTSIM = re.compile(r"^[ \t]*Nodes[ \t]+\d+[ \t]*\r?$", re.MULTILINE)
+_TIER = re.compile(r"^[ \t]*Tiers[ \t]+\d+[ \t]*\r?$", re.MULTILINE)
 _MAX_GPUS = 1024  # assumed: no scale-up domain is larger (Ironwood's cube aside); bounds a host
 _NIC_BYTES_PER_S = 400e9 / 8  # assumed where no bandwidth is given: NDR or 400GbE
 _SHAPES = ("Ring", "FullyConnected", "Switch")

@@ -18,7 +18,9 @@ _CLAB_HOSTS = ("linux", "ext-container", "k8s-kind", "generic_vm")
 _CLAB_ASIDE = ("host", "mgmt-net", "macvlan", "dummy", "vxlan", "vxlan-stitch")  # ends of links that are no nodes
 _CLAB = re.compile(r"^topology[ \t]*:", re.MULTILINE)
 # Test beds of SONiC have a `topology` too, and get an explanation.
-_ENDPOINTS = re.compile(r"\bendpoints\b|^[ \t]+(?:nodes|VMs|host_interfaces|disabled_host_interfaces)[ \t]*:", re.MULTILINE)
+_ENDPOINTS = re.compile(
+    r"\bendpoints\b|^[ \t]+(?:nodes|VMs|host_interfaces|disabled_host_interfaces)[ \t]*:", re.MULTILINE
+)
 _LINKS = re.compile(r'"links"\s*:\s*\[')
 _DOT_EDGE = re.compile(
     r'\s*"?([\w.-]+)"?\s*:\s*"?([\w./:-]+)"?\s*--\s*"?([\w.-]+)"?\s*:\s*"?([\w./:-]+)"?\s*(?:\[.*\])?;?'
@@ -47,7 +49,7 @@ def sniff_json(text: str) -> bool:
 def sniff_dot(text: str) -> bool:
     """Whether `text` is an undirected Graphviz graph whose edges name ports."""
     head = text[:SNIFF_CHARS]
-    return re.search(r"^\s*(?:strict\s+)?graph\b", head, re.MULTILINE) is not None and any(
+    return re.search(r"^[ \t]*(?:strict[ \t]+)?graph\b", head, re.MULTILINE) is not None and any(
         map(_DOT_EDGE.fullmatch, head.split("\n")[:500])
     )
 

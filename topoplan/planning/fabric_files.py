@@ -24,6 +24,7 @@ from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK
 _KIND = re.compile(r"^\s*(?:-\s*)?[\"']?kind[\"']?\s*:\s*[\"']?([A-Za-z]+)", re.MULTILINE)
 MAX_TOPOLOGY_BYTES = 256 * 2**20  # ibnetdiscover of 100,000 endpoints is about 60 MB
 MAX_ALL_BYTES = 2**30  # assumed: collected files of 16,000 hosts at 60 kB each
+_GROWTH = 2**20  # that a file may grow by while it is read
 MAX_FILES = 50_000  # assumed: three for each host of the largest clusters
 
 
@@ -136,7 +137,7 @@ def _paths(spec: str) -> Iterator[tuple[str, tuple[str, ...], bool]]:
         except ValueError as error:
             raise InputError(f"{spec}: {error}") from None
         return
-    if spec == STDIN or not path.is_dir():
+    if spec == STDIN or not _exists(path) or not path.is_dir():
         yield spec, (), False
         return
     try:
@@ -180,7 +181,8 @@ def read_topology(path: str) -> Source:
         raise unreadable(path, error) from None
     if size > MAX_TOPOLOGY_BYTES:
         raise InputError(f"larger than {MAX_TOPOLOGY_BYTES // 2**20} MiB", place=Place(path))
-    return read_source(path, limit=MAX_TOPOLOGY_BYTES)
+    # Python sets the whole limit aside before it reads, so a known size is the better limit; pipes show none
+    return read_source(path, limit=min(MAX_TOPOLOGY_BYTES, size + _GROWTH) if size else MAX_TOPOLOGY_BYTES)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
