@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topoplan import names
+from topoplan.errors import InputError
 
 HOST = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)
 
@@ -83,3 +84,14 @@ def test_closest_is_quick_among_many() -> None:
     assert "node-1999" in names.closest("node-1999991", known)
     assert names.closest("switch", known) == ""
     assert time.process_time() - started < 1
+
+
+def test_pick_names_the_likeliest_and_all() -> None:
+    known = {"sglang": 1, "vllm": 2}
+    assert names.pick("map", "vllm", known) == 2
+    with pytest.raises(InputError, match="map 'sglag' is not known") as raised:
+        names.pick("map", "sglag", known)
+    assert raised.value.hint == "did you mean 'sglang'? known: sglang, vllm"
+    with pytest.raises(InputError) as raised:
+        names.pick("map", "quite another", known)
+    assert raised.value.hint == "known: sglang, vllm"

@@ -235,6 +235,27 @@ def test_routes_give_dispatch_weights_and_fewer_remote_hosts(
     assert fewer["weights"]["remote_hosts"] < by_rule["weights"]["remote_hosts"]
 
 
+def test_an_interrupted_curve_keeps_the_plan(
+    topoplan: Callable[..., Any], trace: None, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    common = ("-t", "fabric.yaml", "--gpus", "16", "--slots", "48", "--routes", "trace.npz")
+    whole = topoplan("experts", "counts.npy", *common, "--out", "plan")
+    assert "Balance against remote hosts" in whole.out
+    assert "Balance against remote hosts a token" in (files / "plan/report.html").read_text()
+    monkeypatch.setattr("topoplan.planning.expert_curve.draw_curve", stopped)
+    result = topoplan("experts", "counts.npy", *common, "--out", "short", "--no-report")
+    assert result.code == 0, result.err
+    assert "the plan is kept" in result.err
+    assert "Balance against remote hosts" not in result.out
+    assert plan_of(files / "short")["experts"] == plan_of(files / "plan")["experts"]
+    monkeypatch.setattr("topoplan.planning.experts.plan_experts", stopped)
+    assert topoplan("experts", "counts.npy", *common, "--out", "never").code == 130
+    assert not (files / "never").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
