@@ -70,8 +70,8 @@ def read_containerlab(text: str, path: str, options: ReadOptions) -> Fabric:
         raise InputError(
             "there are no links in this topology",
             place=Place(path),
-            hint="this file sets nodes up without cables, or is a SONiC test bed, whose hosts are interfaces of one switch "
-            "under test; give the file with `links`, or the lab's links as CSV",
+            hint="this file sets nodes up without cables, or is a SONiC test bed, whose hosts are interfaces of one "
+            "switch under test; give the file with `links`, or the lab's links as CSV",
         )
     default = _mapping(topology.get("defaults")).get("kind")
     wiring = Wiring(wires=list(_clab_wires(topology["links"], path)))
