@@ -20,8 +20,8 @@ _TRAY_SCALE_UP = 900e9
 # Part of a product's name -> NVLink bytes/s of a GPU each direction, 0 for none; the first that fits counts. NVIDIA's
 # datasheets: NVLink 2 6 x 25, NVLink 3 12 x 25, NVLink 4 18 x 25, NVLink 5 18 x 50 GB/s; H20 as H100, H800 8 x 25.
 _PRODUCTS = (
-    (re.compile(r"PCIe|NVL\b|L4|L40S?|A10\b|A16|A30|A40|T4\b|RTX|Tesla-?P", re.IGNORECASE), 0.0),
-    (re.compile(r"G?B[23]00|GB[23]00", re.IGNORECASE), 900e9),
+    (re.compile(r"B[23]00", re.IGNORECASE), 900e9),
+    (re.compile(r"PCIe|NVL\b|L4|A10G?\b|A16|A30|A40|T4\b|RTX|Tesla-?P", re.IGNORECASE), 0.0),
     (re.compile(r"H800", re.IGNORECASE), 200e9),
     (re.compile(r"H100|H200|H20\b|GH200", re.IGNORECASE), 450e9),
     (re.compile(r"A100|A800", re.IGNORECASE), 300e9),

@@ -78,13 +78,16 @@ def _entry(line: str, place: Place) -> tuple[str, tuple[str, str]]:
 
 
 def _site(fabric_of: dict[str, tuple[str, str]], clique_of: dict[str, str]) -> Site:
-    site = Site(unplaced=sorted(fabric_of, key=natural_key))
-    for host in site.unplaced:
+    site, without = Site(in_order=True), []
+    for host in sorted(fabric_of, key=natural_key):
         uuid, clique = fabric_of[host]
         clique = clique or clique_of.get(host, "")
         if uuid:
             site.islands.setdefault(f"{uuid}.{clique}" if clique else uuid, []).append(host)
-    without = [host for host, (uuid, _) in fabric_of.items() if not uuid]
+        else:
+            without.append(host)
+    # Racks are all that is known of where hosts stand: the physical order goes rack by rack.
+    site.unplaced = [*(host for hosts in site.islands.values() for host in hosts), *without]
     if without:
         site.warnings.append(f"{len(without)} hosts such as {without[0]} are in no NVLink fabric")
     sizes = Counter(len(hosts) for hosts in site.islands.values())

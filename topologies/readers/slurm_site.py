@@ -78,10 +78,8 @@ def add_blocks(site: Site, blocks: Mapping[str, Switch], options: ReadOptions) -
             f"blocks: groups of the network only, as {widest.name} has {len(widest.hosts)} hosts and no NVLink domain "
             f"more than {MAX_ISLAND_HOSTS}"
         )
-    elif has_nvlink_inside(options.host_type):
-        site.assumed.append(
-            f"blocks: groups of the network only, as {options.host_type.name} has its NVLink domain inside"  # type: ignore[union-attr]
-        )
+    elif (kind := options.host_type) and has_nvlink_inside(kind):
+        site.assumed.append(f"blocks: groups of the network only, as {kind.name} has its NVLink domain inside")
     else:
         _add_islands(site, blocks)
 
@@ -99,9 +97,9 @@ def _add_islands(site: Site, blocks: Mapping[str, Switch]) -> None:
     )
 
 
-def has_nvlink_inside(kind: HostType | None) -> bool:
+def has_nvlink_inside(kind: HostType) -> bool:
     """Whether hosts of that type hold a whole NVLink domain, which no other host joins."""
-    return kind is not None and (kind.gpus > _TRAY_GPUS or kind.scale_up_gpus < kind.gpus)
+    return kind.gpus > _TRAY_GPUS or kind.scale_up_gpus < kind.gpus
 
 
 def ring_site(rings: Mapping[str, Switch]) -> Site:
