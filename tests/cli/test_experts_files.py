@@ -110,6 +110,11 @@ def test_the_report_is_made_again_from_the_folder(topoplan: Callable[..., Any], 
         page = (load / folder / "report.html").read_text()
         for word in (*words, "Under each engine", "Failures", "Balancedness of each layer", "Load of each GPU"):
             assert word in page
+        shown = topoplan("show", folder).out
+        for word in ("Under each engine's rule", "losing any one loses", "128 experts of 6 layers in 144 slots"):
+            assert word in shown
+        assert "losing any one loses" in topoplan("explain", folder).out
+        assert "outcome" in json.loads(topoplan("show", folder, "-o", "json").out)
         assert topoplan("report", folder, "--out", "again.html").code == 0
         assert (load / "again.html").read_text() == page
 

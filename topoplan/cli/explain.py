@@ -13,12 +13,15 @@ def command(plan: str, exact_links: bool) -> None:
     from topoplan.cli import links  # noqa: PLC0415 - help stays quick
     from topoplan.errors import InputError  # noqa: PLC0415
     from topoplan.planning import score  # noqa: PLC0415
+    from topoplan.planning.expert_record import read_outcome  # noqa: PLC0415
     from topoplan.planning.folder import open_plan  # noqa: PLC0415
+    from topoplan.reports import expert_tables  # noqa: PLC0415
     from topoplan.reports.tables import summary_lines  # noqa: PLC0415
 
     opened = open_plan(plan)
     made = opened.plan
-    for line in summary_lines(made):
+    outcome = read_outcome(opened.path, made)
+    for line in [*summary_lines(made), *(expert_tables.lines(outcome) if outcome is not None else ())]:
         click.echo(line)
     if exact_links:
         if made.placement is None or opened.job is None:

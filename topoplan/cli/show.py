@@ -38,12 +38,17 @@ def command(
     from topoplan.planning.summary import fabric_summary  # noqa: PLC0415
 
     if is_plan(Path(what)):
-        from topoplan.cli.plans import draw_plan, show_plan  # noqa: PLC0415
+        from topoplan.cli.plans import draw_plan, show_experts, show_plan  # noqa: PLC0415
+        from topoplan.planning.expert_record import read_outcome  # noqa: PLC0415
 
         opened = open_plan(what)
         if svg:
             draw_plan(opened.plan, opened.job, svg)
-        show_plan(opened.plan, output)
+        outcome = read_outcome(opened.path, opened.plan)
+        if outcome is None:
+            show_plan(opened.plan, output)
+        else:
+            show_experts(outcome, output)
         return
     fabric = open_fabric(what, host_type=host_type, format=format_name).fabric
     if svg:
