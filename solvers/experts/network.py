@@ -36,12 +36,15 @@ class TradeOff:
         Mean over layers of mean over largest load of a GPU.
     remote
         Mean over layers of expected remote hosts a token.
+    fare
+        Load that a remote visit was worth.
     placement
         With dispatch weights for each source host.
     """
 
     balance: float
     remote: float
+    fare: float
     placement: ExpertPlacement
 
 
@@ -85,13 +88,22 @@ def trade_off(problem: ExpertProblem) -> tuple[TradeOff, ...]:
         chosen = [(part, [ways[k] for ways in found]) for part, found in plans]
         every = [plan for _, found in chosen for plan in found]
         balance, remote = (float(np.mean([getattr(p, name) for p in every])) for name in ("balance", "remote"))
-        points.append(TradeOff(balance, remote, _assemble(problem, chosen)))
+        points.append(TradeOff(balance, remote, every[0].fare, _assemble(problem, chosen)))
     points.sort(key=lambda point: (-point.balance, point.remote))
     kept: list[TradeOff] = []
     for point in points:
         if not kept or point.remote < kept[-1].remote:
             kept.append(point)
     return tuple(kept)
+
+
+def place_at(problem: ExpertProblem, fare: float) -> ExpertPlacement:
+    """The way of `trade_off` at one of its fares; `min_balance` and a previous placement do not enter."""
+    plans = []
+    for part in parts_of(problem):
+        works = _works(part, problem)
+        plans.append((part, [plan_at_fares(w.layer, w.visits, w.homes, w.aim.repair, fare)[-1] for w in works]))
+    return _assemble(problem, plans)
 
 
 def _works(part: Part, problem: ExpertProblem) -> Iterator[_Work]:

@@ -131,12 +131,15 @@ def _search(layer: Layer, visits: Visits, homes: Homes, aim: Aim) -> SoftPlan:
     return _meet(layer, visits, plan, above, dear, aim.budget)
 
 
-def plan_at_fares(layer: Layer, visits: Visits, homes: Homes, repair: Repair | None = None) -> list[SoftPlan]:
-    """A plan for each fare, from balance at any traffic to traffic at any balance."""
+def plan_at_fares(
+    layer: Layer, visits: Visits, homes: Homes, repair: Repair | None = None, last: float = np.inf
+) -> list[SoftPlan]:
+    """A plan for each fare up to the last, from balance at any traffic to traffic at any balance."""
     layer.settle(homes.host)
     layer.fill()
     layer.sweep(3)
-    plans = [_improve(layer, visits, fare, RENEWALS // 2) for fare in sorted({*LOW_FARES, *FARES})]
+    fares = [fare for fare in sorted({*LOW_FARES, *FARES}) if fare <= last]
+    plans = [_improve(layer, visits, fare, RENEWALS // 2) for fare in fares]
     for k, plan in enumerate(plans if repair is not None else ()):
         if repair is not None and (kept := repair(plan.expert)) is not plan.expert:
             layer.resume(kept)

@@ -11,7 +11,16 @@ import pytest
 from topoplan.cost.moe import RULES, Where, gpu_share, remote_hosts, spread, traced_visits
 from topoplan.cost.moe_links import Site, busiest, flows, loads
 from topoplan.cost.moe_rule import ruled_visits
-from topoplan.cost.moe_time import Rates, expert_seconds, extreme, noise_floor, phase_seconds, shown_balance
+from topoplan.cost.moe_time import (
+    Rates,
+    expected_largest,
+    expert_seconds,
+    extreme,
+    noise_floor,
+    phase_seconds,
+    shown_balance,
+    slowest_expert_seconds,
+)
 from topoplan.errors import InputError
 from topoplan.model.demand import visit_probability
 from topoplan.model.experts import ExpertPlacement
@@ -168,6 +177,31 @@ def test_expert_time_counts_weights_and_tiles() -> None:
     assert few == pytest.approx([2 * weight / 3e12, weight / 3e12], rel=1e-6)  # memory: a silent slot loads nothing
     many = expert_seconds(placement, 0, np.array([6400.0, 6400, 12800, 0]), model, rate, speed)
     assert many == pytest.approx([x * 128 * 2 * weight / 1.2e15 for x in (101, 100.5)], rel=1e-6)  # half a tile each
+
+
+def test_expected_largest_of_unequal_values() -> None:
+    rng = np.random.default_rng(1)
+    mean, sigma = rng.uniform(9, 11, 20), rng.uniform(0, 1, 20)
+    drawn = rng.normal(mean, sigma, (200_000, 20)).max(1).mean()
+    assert expected_largest(mean, sigma) == pytest.approx(drawn, rel=2e-3)
+    assert expected_largest(mean, np.zeros(20)) == pytest.approx(mean.max(), rel=1e-6)
+
+
+def test_balance_that_a_batch_cannot_show_gains_little() -> None:
+    placement, model, rate = ExpertPlacement(8, np.arange(8)[None]), PRESETS["deepseek-v3"], Rates(2e15, 3e12)
+
+    def gain(tokens: float) -> float:
+        """Share of the time that a GPU with 1 % more than the others costs."""
+        off = np.full(8, tokens)
+        off[0] *= 1.01
+        even, uneven = (
+            slowest_expert_seconds(placement, 0, t, model, rate, np.ones(8)) for t in (np.full(8, tokens), off)
+        )
+        return uneven / even - 1
+
+    assert gain(1e7) == pytest.approx(0.01, rel=0.1)  # the noise of ten million tokens is 0.03 %
+    assert 0 < gain(4000.0) < 0.004  # that of 4,000 is 1.6 %
+    assert gain(30.0) == pytest.approx(0, abs=1e-6)  # weights are loaded, whatever comes
 
 
 def test_noise_of_a_batch() -> None:

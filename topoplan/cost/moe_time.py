@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from topoplan.cost.moe_links import Busiest
-from topoplan.cost.moe_memory import weight_bytes
+from topoplan.cost.moe_memory import expert_bytes, weight_bytes
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray
 from topoplan.model.job import ModelShape
@@ -28,6 +28,8 @@ GEMM_EFFICIENCY = 0.6
 # Memory bandwidth and dense BF16 rate of an H100 SXM (NVIDIA datasheet), assumed where the fabric does not say.
 MEMORY_BYTES_PER_S = 3.35e12
 FLOPS_PER_S = 989e12
+# Points at which the distribution of the largest GPU is taken.
+GRID = 2001
 # Tokens of a GPU in a batch: what DeepEP's README measures its normal and low-latency kernels with.
 BATCH_TOKENS = {"normal": 4096, "low-latency": 128}
 
@@ -62,10 +64,31 @@ def expert_seconds(
     p2l, gpus = placement.physical_to_logical_map[layer], placement.gpus
     active = np.where(p2l >= 0, -np.expm1(-slot_tokens), 0.0)  # Poisson chance of at least one token
     tiles = np.maximum(active, slot_tokens / TILE_ROWS + active / 2)
-    loaded = np.bincount(placement.slot_gpu, active, gpus) * model.expert_weights * weight_bytes(model)
+    loaded = np.bincount(placement.slot_gpu, active, gpus) * expert_bytes(model)
     worked = np.bincount(placement.slot_gpu, tiles, gpus) * TILE_ROWS * 2 * model.expert_weights
     compute = worked / (rate.flops_per_s * GEMM_EFFICIENCY) / speed
     return np.asarray(np.maximum(loaded / rate.memory_bytes_per_s, compute), np.float64)
+
+
+def slowest_expert_seconds(
+    placement: ExpertPlacement, layer: int, slot_tokens: FloatArray, model: ModelShape, rate: Rates, speed: FloatArray
+) -> float:
+    """Expected seconds that the slowest GPU of a batch computes experts of a layer.
+
+    GPUs bound by arithmetic are as far off as their number of tokens, which is about Poisson; those bound by memory
+    load the same weights whatever comes. So balance that a batch cannot show gains next to nothing.
+
+    Parameters
+    ----------
+    slot_tokens
+        As for `expert_seconds`.
+    """
+    seconds = expert_seconds(placement, layer, slot_tokens, model, rate, speed)
+    tokens = np.bincount(placement.slot_gpu, slot_tokens, placement.gpus)
+    of_token = 2 * model.expert_weights / (rate.flops_per_s * GEMM_EFFICIENCY) / speed
+    active = np.bincount(placement.slot_gpu, -np.expm1(-slot_tokens), placement.gpus)
+    by_memory = seconds * rate.memory_bytes_per_s <= active * expert_bytes(model) * (1 + 1e-9)
+    return expected_largest(seconds, np.where(by_memory, 0.0, of_token * np.sqrt(tokens)))
 
 
 def phase_seconds(links: Busiest) -> float:
@@ -108,13 +131,19 @@ def shown_balance(share: FloatArray, choices: float) -> float:
     choices
         Expert choices in the batch.
     """
+    mean = share / share.sum() * choices
+    return float(mean.mean()) / expected_largest(mean, np.sqrt(np.maximum(mean, 1e-9)))
+
+
+def expected_largest(mean: FloatArray, sigma: FloatArray) -> float:
+    """Expected largest of independent normal values of given means and standard deviations [n], zero ones too."""
     from scipy.special import ndtr  # noqa: PLC0415 - slow to import
 
-    mean = share / share.sum() * choices
-    sigma = np.sqrt(np.maximum(mean, 1e-9))
-    low, high = float(mean.max()), float((mean + 8 * sigma).max())
+    least, top = float(mean.max()) * 1e-9, float(mean.max())
+    sigma = np.maximum(sigma, max(least, 1e-300))
     # the largest is below the largest mean with little probability that matters: integrate from far enough down
-    grid = np.linspace(max(0.0, low - 8 * float(sigma.max())), high, 2001)
-    below = ndtr((grid[:, None] - mean) / sigma).prod(1)
-    largest = float(grid[0] + ((1 - below)[:-1] * np.diff(grid)).sum())
-    return float(mean.mean()) / largest
+    start = max(0.0, top - 8 * float(sigma.max()))
+    grid = np.linspace(start, float((mean + 8 * sigma).max()), GRID)
+    near = mean + 8 * sigma > start  # the others are never the largest
+    below = ndtr((grid[:, None] - mean[near]) / sigma[near]).prod(1)
+    return float(grid[0] + ((1 - below)[:-1] * np.diff(grid)).sum())

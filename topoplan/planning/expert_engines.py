@@ -10,7 +10,15 @@ import numpy.typing as npt
 from topoplan.cost.moe import RULES, Visits, gpu_share, remote_hosts, traced_visits
 from topoplan.cost.moe_links import Site, busiest, flows, loads
 from topoplan.cost.moe_rule import ruled_visits
-from topoplan.cost.moe_time import BATCH_TOKENS, Rates, expert_seconds, noise_floor, phase_seconds, rates, shown_balance
+from topoplan.cost.moe_time import (
+    BATCH_TOKENS,
+    Rates,
+    noise_floor,
+    phase_seconds,
+    rates,
+    shown_balance,
+    slowest_expert_seconds,
+)
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.job import ModelShape, Routing
@@ -71,7 +79,7 @@ class Engine:
     nic_bytes, uplink_bytes, nvlink_bytes
         Of the busiest link of each kind, dispatch and combine of a layer together; None without a model.
     dispatch_ms, expert_ms, combine_ms
-        Of a layer; each phase ends with its slowest link or GPU.
+        Of a layer; each phase ends with its slowest link or GPU, the experts' with what chance adds to it in a batch.
     """
 
     rule: str
@@ -203,10 +211,10 @@ def _sizes(
     out = busiest(site.fabric, loads(site, amount * model.routing.dispatch_bytes, kernel))
     back = busiest(site.fabric, loads(site, amount.T * model.routing.combine_bytes, kernel))
     slot = _slot_tokens(placement, layer, gpu_share(visits) * tokens.batch, tokens.load[layer])
-    expert = expert_seconds(placement, layer, slot, model, _rates(model, site), speed).max()
+    expert = slowest_expert_seconds(placement, layer, slot, model, _rates(model, site), speed)
     return [
         *(getattr(out, name) + getattr(back, name) for name in ("nic_bytes", "uplink_bytes", "nvlink_bytes")),
-        *(1e3 * seconds for seconds in (phase_seconds(out), float(expert), phase_seconds(back))),
+        *(1e3 * seconds for seconds in (phase_seconds(out), expert, phase_seconds(back))),
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from topoplan.model.plan import Plan
 from topoplan.planning.expert_balance import Balance
+from topoplan.planning.expert_choice import Choice
 from topoplan.planning.expert_curve import Curve
 from topoplan.planning.expert_engines import Judgement
 from topoplan.planning.expert_moves import Migration
@@ -60,6 +61,7 @@ class ExpertOutcome:
     sweep: SlotSweep | None = None
     foretold: Foretold | None = None
     curve: Curve | None = None
+    choice: Choice | None = None
 
     def record(self) -> dict[str, Any]:
         """Everything but the plan as plain data; deterministic."""
@@ -70,6 +72,7 @@ class ExpertOutcome:
             "sweep": self.sweep,
             "forecast": self.foretold,
             "curve": self.curve,
+            "choice": self.choice,
         }
         result: dict[str, Any] = {name: asdict(part) for name, part in parts.items() if part is not None}
         if self.migration is not None:

@@ -16,6 +16,7 @@ from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray
 from topoplan.model.plan import Plan
 from topoplan.planning.expert_balance import Balance
+from topoplan.planning.expert_choice import Choice
 from topoplan.planning.expert_curve import Curve
 from topoplan.planning.expert_engines import Judgement
 from topoplan.planning.expert_inputs import LayerNumbers
@@ -34,6 +35,7 @@ _PARTS: dict[str, Any] = {
     "sweep": SlotSweep,
     "forecast": Foretold,
     "curve": Curve,
+    "choice": Choice,
 }
 _FIELDS = {"forecast": "foretold"}  # where the record's word is not the outcome's
 

@@ -58,6 +58,10 @@ class ExpertRequest:
         Seconds for which the new loads are expected to hold: what moves must pay for themselves in.
     chunk_bytes
         Most bytes that any GPU sends or receives in a chunk of layers.
+    objective
+        "time": the kind of placement (any host, groups whole, ways between balance and traffic) is the one with the
+        least predicted time of a layer; "balance": best balance, with routes at no more remote hosts than whole groups
+        would give. "" is "time" where the model is named and neither `groups` nor `min_balance` says otherwise.
     sweep
         Also price other numbers of slots.
     """
@@ -82,6 +86,7 @@ class ExpertRequest:
     horizon_s: float = HORIZON_S
     chunk_bytes: float = CHUNK_BYTES
     sweep: bool = False
+    objective: str = ""
 
     def check(self) -> None:
         """Raise an InputError where options contradict each other or a trace does not fit the load."""
@@ -89,6 +94,12 @@ class ExpertRequest:
             raise InputError("--max-moves needs --previous", hint="without a previous plan every slot is filled anew")
         if self.min_balance is not None and self.routes is None:
             raise InputError("--min-balance needs --routes: without a trace, balance is all that is sought")
+        if self.objective not in ("", "time", "balance"):
+            raise InputError(f"no objective {self.objective!r}: time or balance")
+        if self.objective == "time":
+            for option, given in (("--groups", self.groups), ("--min-balance", self.min_balance is not None)):
+                if given:
+                    raise InputError(f"--objective time chooses what {option} says: leave one of the two out")
         if self.across and self.groups:
             raise InfeasibleError(
                 f"--groups keeps all copies of an expert on one host, --replicas-across {self.across} on several",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from topoplan.model.fabric import Fabric, FloatArray
 from topoplan.model.job import ModelShape
 from topoplan.model.plan import Plan
 from topoplan.planning.expert_balance import Balance
-from topoplan.planning.expert_engines import Judgement, Tokens, default_batch, judge
+from topoplan.planning.expert_choice import by_time, place_by_time
+from topoplan.planning.expert_engines import Engine, Judgement, Tokens, default_batch, judge
 from topoplan.planning.expert_model import model_of
 from topoplan.planning.expert_moves import migrate
 from topoplan.planning.expert_outcome import ExpertOutcome, Foretold, Survival
@@ -42,11 +44,16 @@ def plan_experts(request: ExpertRequest, fabric: Fabric) -> ExpertOutcome:
     """
     request.check()
     model, assumed = model_of(request.model, request.load.shape[-1])
+    if request.objective == "time" and (model is None or model.routing is None):
+        raise InputError("--objective time needs the model's sizes", hint="name the model (--model)")
     old = request.previous
     site = _new_site(request, fabric) if old is None else previous_site(fabric, old, request.gpus)
     request, foretold = _with_forecast(request, site)
-    experts = _place(request, site)
-    migration = None
+    choice, migration = None, None
+    if model is not None and by_time(request, model):
+        experts, choice = place_by_time(request, site, model, partial(_price, site, model))
+    else:
+        experts = _place(request, site)
     if old is not None:
         experts, migration = migrate(request, site, experts, model, _judge(request, site, experts, model, ("even",)))
     if request.source_slots or request.routes is not None:
@@ -71,7 +78,14 @@ def plan_experts(request: ExpertRequest, fabric: Fabric) -> ExpertOutcome:
         judgement,
         _sweep(request, site, model) if request.sweep else None,
         foretold,
+        choice=choice,
     )
+
+
+def _price(site: Site, model: ModelShape, request: ExpertRequest, experts: ExpertPlacement, rule: str) -> Engine | None:
+    """Numbers of a placement under a rule."""
+    judgement = _judge(request, site, experts, model, (rule,))
+    return None if judgement is None else judgement.engines[0]
 
 
 def _new_site(request: ExpertRequest, fabric: Fabric) -> Site:
