@@ -24,7 +24,7 @@ class Generation:
     names
         Regular expression of product names.
     sm, gcn, pci
-        The same as CUDA's compute capability (times ten), AMD's architecture, and PCI "vendor:device".
+        The same as CUDA's compute capability (times ten), AMD's architecture without gfx, and PCI "vendor:device".
     """
 
     title: str
@@ -55,12 +55,12 @@ GENERATIONS = (
     ),
     Generation("NVLink 5", 50e9, 18, 50e9, r"G?B[12]00\b", (100,), (), ("10de:2901", "10de:2941")),
     Generation("NVLink 5", 50e9, 18, 100e9, r"G?B300\b", (103,), (), ("10de:3182", "10de:31c2")),
-    Generation("xGMI 2", 46e9, 3, 25e9, r"MI50|MI60|MI100", (), ("906", "908", "gfx906", "gfx908"), ("1002:738c",)),
+    Generation("xGMI 2", 46e9, 3, 25e9, r"MI50|MI60|MI100", (), ("906", "908"), ("1002:738c",)),
     Generation(
-        "xGMI 3", 50e9, 8, 25e9, r"MI2[15]0", (), ("910", "90a", "gfx90a"), ("1002:740c", "1002:740f", "1002:7408")
+        "xGMI 3", 50e9, 8, 25e9, r"MI2[15]0", (), ("910", "90a"), ("1002:740c", "1002:740f", "1002:7408")
     ),
-    Generation("xGMI 4", 64e9, 7, 50e9, r"MI3[02]\d", (), ("gfx940", "gfx941", "gfx942"), ("1002:74a1", "1002:74a5")),
-    Generation("xGMI 4", 76.8e9, 7, 50e9, r"MI35\d", (), ("gfx950",), ("1002:75a0", "1002:75a3")),
+    Generation("xGMI 4", 64e9, 7, 50e9, r"MI3[02]\d", (), ("940", "941", "942"), ("1002:74a1", "1002:74a5")),
+    Generation("xGMI 4", 76.8e9, 7, 50e9, r"MI35\d", (), ("950",), ("1002:75a0", "1002:75a3")),
 )  # fmt: skip
 
 # Speed of an adapter's port, where the file gives only the PCI identifier: NVIDIA ConnectX-4 to 8, AWS EFA, by
@@ -79,7 +79,9 @@ _BY_SLOT = ((64.0, 800 * GIGABIT), (32.0, 400 * GIGABIT), (16.0, 200 * GIGABIT),
 CONSOLE_VENDORS = frozenset(("1a03", "102b", "1013", "1234", "15ad", "1414", "1af4"))
 GPU_VENDORS = frozenset(("10de", "1002", "1da3"))  # NVIDIA, AMD, Habana
 ADAPTER_VENDORS = frozenset(("15b3", "1d0f", "14e4", "1dd8"))  # NVIDIA networking, AWS, Broadcom, AMD Pensando
-_RDMA = re.compile(r"mlx\d|rdmap|roce|ibp\d|efa|bnxt_re|irdma|qedr|hns_|ionic|mana", re.IGNORECASE)
+_RDMA = re.compile(r"mlx\d|rdmap|roce|ibp\d|efa|bnxt_re|irdma|qedr|hns_|ionic|mana|cxi|hfi", re.IGNORECASE)
+# interfaces that Linux makes for containers, bridges and tunnels
+_VIRTUAL = re.compile(r"veth|virbr|vnet|docker|br-|cni|cali|flannel|kube|dummy|tun\d|tap\d|lo\b")
 
 
 def by_name(text: str) -> Generation | None:
@@ -92,7 +94,7 @@ def by_number(*, sm: str = "", gcn: str = "", pci: str = "") -> Generation | Non
     """Generation of a compute capability, an AMD architecture or a PCI "vendor:device"."""
     for generation in GENERATIONS:
         if gcn:
-            if gcn in generation.gcn:
+            if gcn.lower().removeprefix("gfx") in generation.gcn:
                 return generation
         elif (sm.isdecimal() and len(sm) < 5 and int(sm) in generation.sm) or pci in generation.pci:
             return generation
@@ -110,6 +112,11 @@ def slot_bytes_per_s(transfers: float, width: int) -> float:
         if transfers >= speed:
             return adapter * min(width or 16, 16) / 16
     return 0.0
+
+
+def is_virtual(name: str) -> bool:
+    """Whether a device name is one of software, behind which no NIC of its own stands."""
+    return bool(_VIRTUAL.match(name))
 
 
 def is_rdma(name: str) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric, Host, HostType, IntArray, Island, Nic
 from topoplan.names import natural_key
-from topoplan.topologies.devices import GIGABIT, Generation, is_rdma
+from topoplan.topologies.devices import GIGABIT, Generation, is_rdma, is_virtual
 from topoplan.topologies.near import Path, nearest, pair
 from topoplan.topologies.nvlink import Joined
 from topoplan.topologies.readers.base import ReadOptions, fabric_name
@@ -168,6 +168,8 @@ def host_type(parts: HostParts, name: str, options: ReadOptions, notes: Notes) -
 def _back_end(parts: HostParts, notes: Notes) -> list[int]:
     """NICs that ranks talk over: RDMA devices before plain Ethernet, those near GPUs, and none far slower."""
     kept = list(range(len(parts.nics)))
+    made = [n for n in kept if is_virtual(parts.nics[n].name)]
+    kept = _without(parts, kept, made, "they are interfaces of software", notes)
     plain = [n for n in kept if parts.nics[n].name and not is_rdma(parts.nics[n].name)]
     if len(plain) < len(kept):
         kept = _without(parts, kept, plain, "others are RDMA devices and these are not", notes)

@@ -144,7 +144,8 @@ def test_names_and_memory_are_kept() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('<topology><object type="Machine"/></topology>', "no GPU"),
+        ('<topology><object type="Machine"/></topology>', "no PCI devices"),
+        (machine(nic("12", "mlx5_0")), "no GPU"),
         ("<topology></topology>", "no <topology> with an <object>"),
         (machine(*TWO, behind=matrix("OSDev:100 OSDev:101", "0 1 2")), "3 values for 2 objects"),
     ],

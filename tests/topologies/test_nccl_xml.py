@@ -158,6 +158,20 @@ def test_nics_alone_stand_for_a_gpu_under_each_switch() -> None:
     assert "one under each PCIe switch" in told(fabric)
 
 
+def test_devices_right_under_the_cpus_are_gpus_and_then_nics() -> None:
+    fabric = read(system(*["".join(f'<pci busid="0000:00:{n:02x}.0"/>' for n in part) for part in ((6, 7), (8, 9, 5))]))
+    kind = fabric.host_types[0]
+    assert (kind.gpus, len(kind.nics), kind.scale_up_gpus) == (4, 1, 1)
+    assert "4 GPUs without NVLink, then 1 NICs" in told(fabric)
+
+
+def test_interfaces_of_software_and_impossible_speeds_are_not_believed() -> None:
+    made = gpu("0000:11:00.0", 0) + f"<nic>{net('veth0', 10_000)}</nic>"
+    kind = host(system(made + nic("0000:12:00.0", net("cxi0", 200_000_000))))
+    assert [(n.name, n.bandwidth_bytes_per_s) for n in kind.nics] == [("cxi0", 50e9)]  # of such a slot
+    assert [n.name for n in kind.other_nics] == ["veth0"]
+
+
 def test_dumps_of_several_hosts_give_them_all_and_their_nvlink_domain() -> None:
     links = {"fffffff:ffff:ff.f": 18}
     cpus = "".join(

@@ -80,6 +80,9 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
         if device.number.startswith("02") and not _is_gpu(device)
         for nic in _nics(device, notes)
     ]
+    if not found:
+        message = "the file shows no PCI devices, so neither GPUs nor adapters"
+        raise InputError(message, place=Place(path), hint="write it on the host with: lstopo --whole-io --of xml")
     check_size(len(gpus), len(listed), path)
     path_of, hops = paths([gpu.spot for gpu in gpus], [device.spot for device, _ in listed])
     joined = _joined(root, gpus, found, path)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from topoplan.errors import InputError, Place
-from topoplan.model.fabric import Fabric, HostType, Island
+from topoplan.model.fabric import Fabric, HostType, IntArray, Island
 from topoplan.topologies import devices
 from topoplan.topologies.host_parts import FoundNic, HostParts, Notes, check_size, host_fabric, host_type
 from topoplan.topologies.nvlink import Joined, join
@@ -25,6 +25,7 @@ from topoplan.topologies.readers.xml_tree import Element, parse_xml, root_tag
 GPU, NIC, BRIDGE, OTHER = "GPU", "NIC", "bridge", "other"
 MAX_LINKS = 1024  # of one <nvlink> element; NVLink 5 has 18 a GPU
 MAX_HOSTS = 1024  # in one fused dump; an NVLink domain spans at most 72 GPUs today
+MAX_MEGABITS = 10_000_000  # of one NIC; more is a unit gone wrong, as Slingshot's driver has it
 DEFAULT_MEGABITS = 10_000  # NCCL takes nets without a speed for 10 Gb/s (topo.cc)
 _NUMBER = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)")
 # PCI class prefix -> what it is: 0302, 0300 and 0380 GPUs, 12 AMD accelerators, 02 network, 0604 PCIe bridge,
@@ -154,11 +155,11 @@ def _pci_id(element: Element) -> str:
 
 
 def _host_type(found: _Found, name: str, path: str, options: ReadOptions, notes: Notes) -> HostType:
-    nics = found.nics
-    if not nics and found.unknown:
-        nics = found.unknown
-        notes.assumed.append("devices without a class are NICs, as in the files of AWS")
-    gpus = sorted(found.gpus, key=_gpu_order) or _implied_gpus(nics, notes)
+    known, nics = found.gpus, found.nics
+    if not known and not nics and found.unknown:
+        known, nics = _guess(found.unknown, notes)
+    gpus = sorted(known, key=_gpu_order) or _implied_gpus(nics, notes)
+    guessed = bool(known) and not found.gpus
     named = any(map(_net_elements, nics))
     if not named:  # drivers number nameless ones by bus id
         nics = sorted(nics, key=_bus)
@@ -173,7 +174,7 @@ def _host_type(found: _Found, name: str, path: str, options: ReadOptions, notes:
         tuple(nic for _, nic in listed),
         path_of,
         hops,
-        _joined(gpus, notes),
+        join(*_no_links(len(gpus))) if guessed else _joined(gpus, notes),
         generation,
         switches([gpu.spot for gpu in gpus]),
     )
@@ -205,6 +206,22 @@ def _check_order(gpus: Sequence[_Device], notes: Notes) -> None:
     devs = [_gpu_order(d)[0] for d in gpus if _gpu(d) is not None]
     if devs and max(devs) >= len(gpus):
         notes.warnings.append(f"GPUs {min(devs)} to {max(devs)} are numbered from 0: the file shows a part of a host")
+
+
+def _guess(unknown: list[_Device], notes: Notes) -> tuple[list[_Device], list[_Device]]:
+    """GPUs and NICs among devices without class or vendor, as AWS lists them.
+
+    Under PCIe switches they are NICs (p5); right under the CPUs, GPUs come first and NICs last (g5).
+    """
+    if any(len(device.spot.above) > 1 for device in unknown):
+        notes.assumed.append("devices without a class are NICs, as in the file of AWS p5")
+        return [], unknown
+    gpus = 1 << (len(unknown).bit_length() - 1)  # hosts have 1, 2, 4, 8 or 16
+    nics = len(unknown) - gpus
+    notes.assumed.append(
+        f"devices without a class: {gpus} GPUs without NVLink, then {nics} NICs, as in the file of AWS g5"
+    )
+    return unknown[:gpus], unknown[gpus:]
 
 
 def _implied_gpus(nics: Sequence[_Device], notes: Notes) -> list[_Device]:
@@ -242,7 +259,7 @@ def _joined(gpus: Sequence[_Device], notes: Notes) -> Joined | None:
     if not any(_gpu(device) for device in gpus):
         return None
     number = {_bus(device): g for g, device in enumerate(gpus)}
-    direct, switched = np.zeros((len(gpus), len(gpus)), np.int64), np.zeros(len(gpus), np.int64)
+    direct, switched = _no_links(len(gpus))
     itself = False
     for g, device in enumerate(gpus):
         switched[g] = _switched(device.element)
@@ -254,6 +271,10 @@ def _joined(gpus: Sequence[_Device], notes: Notes) -> Joined | None:
     if itself:
         notes.warnings.append("an NVLink that leads from a GPU to itself is ignored")
     return join(np.maximum(direct, direct.T), switched)
+
+
+def _no_links(gpus: int) -> tuple[IntArray, IntArray]:
+    return np.zeros((gpus, gpus), np.int64), np.zeros(gpus, np.int64)
 
 
 def _links(element: Element) -> list[Element]:
@@ -291,16 +312,15 @@ def _nets(device: _Device, named: bool) -> list[FoundNic]:
     nets: dict[tuple[str, str], Element] = {}
     for net in _net_elements(device):
         nets.setdefault((net.get("name"), net.get("port")), net)
+    slot = devices.slot_bytes_per_s(_transfers(device.element), int(_first(device.element.get("link_width"))))
     if nets:
         return [
-            FoundNic(net.get("name"), _megabits(net) * devices.GIGABIT / 1000, 0.0, False, _label(net, "rail"),
-                     _label(net, "plane"))
+            FoundNic(net.get("name"), _speed(net), slot, True, _label(net, "rail"), _label(net, "plane"))
             for net in nets.values()
-        ]  # fmt: skip
+        ]
     if named:  # NCCL lists all nets it could use: this one it could not
         return []
     model = devices.adapter_bytes_per_s(_pci_id(device.element))
-    slot = devices.slot_bytes_per_s(_transfers(device.element), int(_first(device.element.get("link_width"))))
     return [FoundNic("", 0.0, model or slot, not model)]
 
 
@@ -313,8 +333,10 @@ def _transfers(element: Element) -> float:
     return _first(element.get("link_speed"))
 
 
-def _megabits(net: Element) -> float:
-    return _first(net.get("speed")) or DEFAULT_MEGABITS
+def _speed(net: Element) -> float:
+    """Bytes/s of a net, 0 where its speed cannot be."""
+    megabits = _first(net.get("speed")) or DEFAULT_MEGABITS
+    return megabits * devices.GIGABIT / 1000 if megabits <= MAX_MEGABITS else 0.0
 
 
 def _label(net: Element, key: str) -> int:

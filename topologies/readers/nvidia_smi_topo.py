@@ -116,14 +116,11 @@ def _switches(table: Table, paths: IntArray) -> tuple[int, ...]:
             cell = table.cell(table.gpus[a], table.gpus[b])
             if _PATHS.get(cell, Path.SYS) <= Path.PXB or (behind[a] & behind[b]).any():
                 label = [label[b] if mine == label[a] else mine for mine in label]
-    if len(set(label)) == len(label):
-        return numbered_texts([table.numa.get(gpu, "") for gpu in table.gpus])
-    return numbered(label)
-
-
-def numbered_texts(texts: list[str]) -> tuple[int, ...]:
-    """Texts as numbers in the order in which they first appear; () where one is empty."""
-    return numbered([texts.index(text) for text in texts]) if all(texts) else ()
+    nodes = [table.numa.get(gpu, "") for gpu in table.gpus]
+    alone = any(label.count(mine) == 1 for mine in label)  # NVLink hides the PCIe path between two GPUs
+    if alone and all(nodes):
+        return numbered(map(nodes.index, nodes))
+    return numbered(label) if len(set(label)) < len(label) else ()
 
 
 def _sliced(parts: HostParts, slices: Slices, path: str, notes: Notes) -> HostParts:

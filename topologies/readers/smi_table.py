@@ -123,6 +123,7 @@ def _columns(above: Sequence[str], path: str, number: int) -> list[str]:
         words = [word for word in (word.strip("/#*|>\"'`") for word in words) if word]
         if "GPU0" in words:
             words = words[words.index("GPU0") :]  # a log's prefix stands before it
+        words = [word for word in words if not word.isalpha()]  # affinity, whole or broken; devices have numbers
         if not words and columns:
             break
         if any(not _NAME.fullmatch(word) for word in words):
