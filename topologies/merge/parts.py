@@ -23,7 +23,7 @@ _SUBJECTS = {
     NIC_SPEED: re.compile(
         r"\bNICs?\b.*(?:bandwidth|speed|[GT]b/s)|(?:bandwidth|speed)s?\b.*\b(?:NIC|cable)s?\b", re.IGNORECASE
     ),
-    RAILS: re.compile(r"^rails\b|which NIC (?:serves|reaches)", re.IGNORECASE),
+    RAILS: re.compile(r"^rails\b", re.IGNORECASE),
     SCALE_UP: re.compile(r"scale-up|NVLink (?:bandwidth|domain|joins|inside)|no NVLink", re.IGNORECASE),
     UPLINKS: re.compile(r"\buplinks?\b", re.IGNORECASE),
     CABLES: re.compile(r"\bcables?\b|^roles\b|\bswitch(?:es)?\b", re.IGNORECASE),

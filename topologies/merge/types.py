@@ -190,16 +190,19 @@ class _Join:
                 self._refine(nics, known, view)
             kind = self._fill(kind, view)
         self._notes.decide(GPUS, base.part)
-        self._notes.decide(NIC_SPEED, base.part)
         nic_of: dict[int, int] = {n: n for n in range(len(nics))}
         cabled = self._cabled
-        self._notes.decide(RAILS, base.part)
+        rails_of = base
         if cabled is not None and cabled != base:
             named = self._rails_matter and any(nic.name for nic in self._kind(cabled).nics)
             if named or HOST in self._parts[cabled.part].tells:
                 nics, nic_of = self._with_cables(nics, known, cabled)
+                rails_of = cabled
             else:
                 nic_of = {n: n for n in range(min(len(nics), len(self._kind(cabled).nics)))}
+        self._notes.decide(RAILS, rails_of.part)
+        if self._parts[base.part].knows(NIC_SPEED) or not all(known):
+            self._notes.decide(NIC_SPEED, base.part)
         return Joined(dataclasses.replace(kind, nics=tuple(nics)), (base.part, base.index), nic_of), *self._said()
 
     def _said(self) -> tuple[list[str], list[str]]:
