@@ -174,6 +174,7 @@ def test_gpus_come_from_the_node() -> None:
     assert (kind["n2"].scale_up_gpus, kind["n5"].scale_up_gpus) == (1, 1)
     assert fabric.free_gpus.tolist()[2] == 6
     assert "cpu" not in kind
+    assert [line.split(":")[0] for line in fabric.assumed][:2] == ["MIG slices", "NICs"]
     assert "without GPUs and left out: cpu" in fabric.warnings
     assert any("some GPUs are not allocatable" in w and w.endswith("n3") for w in fabric.warnings)
 

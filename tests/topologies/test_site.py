@@ -117,7 +117,9 @@ def test_islands_of_one_host_are_none() -> None:
 
 
 @pytest.mark.parametrize(("product", "gpus", "speed"), [
-    ("NVIDIA-GB200", 4, 900e9), ("NVIDIA-GB200-NVL", 4, 900e9), ("NVIDIA-H100-NVL", 1, 0.0), ("NVIDIA-B300-SXM6", 8, 900e9), ("NVIDIA-H100-80GB-HBM3", 8, 450e9),
+    ("NVIDIA-GB200", 4, 900e9),
+    ("NVIDIA-GB200-NVL", 4, 900e9), ("NVIDIA-H100-NVL", 1, 0.0),
+    ("NVIDIA-B300-SXM6", 8, 900e9), ("NVIDIA-H100-80GB-HBM3", 8, 450e9),
     ("NVIDIA-H100-PCIe", 1, 0.0), ("NVIDIA-A100-SXM4-80GB", 8, 300e9), ("NVIDIA-L40S", 1, 0.0),
     ("Tesla-V100-SXM2-32GB", 8, 150e9), ("NVIDIA-H800", 8, 200e9), ("NVIDIA-A10G", 1, 0.0), ("", 8, 450e9),
 ])  # fmt: skip

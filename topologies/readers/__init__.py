@@ -96,7 +96,7 @@ READERS: tuple[Reader, ...] = (
         kubernetes.sniff,
         kubernetes.read,
         "kubectl get nodes -o json or yaml, with Kueue's Topology or without",
-        frozenset({HOST, NETWORK, ISLANDS}),
+        frozenset({NETWORK, ISLANDS}),
     ),
     Reader("hypernode", hypernode.sniff, hypernode.read, "Volcano's HyperNodes, with the Nodes or without"),
     Reader("lldp", lldp.sniff, lldp.read, "neighbours that lldpcli sees, as json or json0, of one host or many"),

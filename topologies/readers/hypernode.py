@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from topoplan.errors import InputError, Place
@@ -46,7 +46,8 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
             hint="kubectl get hypernodes -o yaml, or kubectl get nodes -o yaml with the labels that it names",
         )
     site = Site(entry="HyperNode", joined=True, hint_two_switches="a node is a member of one HyperNode of a tier")
-    nodes = choose_workers([facts(item) for item in found if item.kind == "Node"], site) if _has_nodes(found) else []
+    listed = [facts(item) for item in found if item.kind == "Node"]
+    nodes = choose_workers(listed, site, options) if listed else []
     members = _Members(hypernodes, nodes, site)
     for item in hypernodes:
         site.add(members.switch(item))
@@ -57,10 +58,6 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
     placed = set(site.host_names)
     site.unplaced = [node.name for node in nodes if node.name not in placed]
     return build(add_islands(site, nodes), path, options)
-
-
-def _has_nodes(found: Iterable[Object]) -> bool:
-    return any(item.kind == "Node" for item in found)
 
 
 class _Members:

@@ -46,6 +46,8 @@ class NodeFacts:
         Of them allocatable, 0 where no pod can run.
     kind
         None when it has no GPUs or does not say.
+    guess
+        What of `kind` the node does not tell, for `Fabric.assumed`; "" without a kind.
     reasons
         Why pods cannot run there; empty when they can.
     """
@@ -56,6 +58,7 @@ class NodeFacts:
     gpus: int
     free: int
     kind: HostType | None
+    guess: str
     reasons: tuple[str, ...]
     clique: str
 
@@ -89,7 +92,7 @@ def facts(node: Object) -> NodeFacts:
         _aliases(node),
         gpus,
         0 if reasons else min(free, gpus),
-        _kind(gpus, slices=slices, labels=labels),
+        *_kind(gpus, slices=slices, labels=labels),
         reasons,
         _clique(labels.get(_CLIQUE, "")),
     )
@@ -112,18 +115,21 @@ def _number(value: object) -> int:
     return min(int(text), _MAX_GPUS) if re.fullmatch(r"[0-9]{1,6}", text) else 0
 
 
-def _kind(gpus: int, *, slices: bool, labels: dict[str, str]) -> HostType | None:
+def _kind(gpus: int, *, slices: bool, labels: dict[str, str]) -> tuple[HostType | None, str]:
+    """Type of a node's host, and what of it is a guess."""
     if gpus <= 0:
-        return None
+        return None, ""
     if slices:
-        return host_guess.slices(gpus)
-    by_type = host_guess.of_instance(labels.get("node.kubernetes.io/instance-type", ""))
+        return host_guess.slices(gpus), "MIG slices: no NVLink between them, and one NIC of 400 Gb/s a host"
+    instance = labels.get("node.kubernetes.io/instance-type", "")
+    by_type = host_guess.of_instance(instance)
     if by_type and by_type.gpus == gpus:
-        return by_type
+        return by_type, f"NIC and NVLink bandwidth of {instance}: the vendor's figures"
     memory = _number(labels.get("nvidia.com/gpu.memory"))  # MiB
     product = next((labels[key] for key in _PRODUCTS if key in labels), "")
     size = float(labels["nvidia.com/gpu.memory"]) * 2**20 if memory else None
-    return host_guess.of_product(product, gpus, size)
+    kind = host_guess.of_product(product, gpus, size)
+    return kind, "NICs: one of 400 Gb/s a GPU, and NVLink bandwidth by the product's name, as nodes tell of neither"
 
 
 def _reasons(data: dict[str, Any]) -> list[str]:

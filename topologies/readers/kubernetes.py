@@ -69,11 +69,12 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
     if not nodes:
         raise _no_nodes(found, levels, path)
     site = Site()
-    workers = choose_workers(nodes, site)
+    workers = choose_workers(nodes, site, options)
     scheme = levels or _choose_scheme(workers)
     rows = [node_row(node, _ids(node, scheme, told=bool(levels))) for node in workers]
     whole = site_of_rows(rows)
     whole.warnings += site.warnings
+    whole.assumed += site.assumed
     note_levels(whole, scheme, told=bool(levels))
     return build(add_islands(whole, workers), path, options)
 
@@ -133,7 +134,7 @@ def kueue_levels(topologies: Iterable[Object]) -> tuple[str, ...]:
     return next(iter(found), ())
 
 
-def choose_workers(nodes: Sequence[NodeFacts], site: Site) -> list[NodeFacts]:
+def choose_workers(nodes: Sequence[NodeFacts], site: Site, options: ReadOptions) -> list[NodeFacts]:
     """Nodes that jobs can use, where any tells of its GPUs; notes on the others and on those that are not available."""
     workers = [node for node in nodes if node.is_worker]
     if workers:
@@ -144,6 +145,8 @@ def choose_workers(nodes: Sequence[NodeFacts], site: Site) -> list[NodeFacts]:
         workers = list(nodes)
         site.assumed.append("GPUs: no node tells of any")
         site.warnings.append("no node has GPUs in its capacity: is the device plugin running?")
+    if options.host_type is None:
+        site.assumed += sorted({node.guess for node in workers if node.guess})
     for reason, names in sorted(_by_reason(workers).items()):
         site.warnings.append(f"{reason}, so unavailable: {_names(names)}")
     partly = [node.name for node in workers if not node.reasons and 0 <= node.free < node.gpus]
