@@ -17,6 +17,7 @@ from topoplan.names import compress
 from topoplan.reports.amounts import change, counted, milliseconds, percent, quantity
 from topoplan.reports.expert_section import ExpertView, expert_cards, expert_section, expert_verdict
 from topoplan.reports.loads import LinkClass, link_classes
+from topoplan.reports.real_cables import placement_cables
 from topoplan.reports.svg import printable, safe
 from topoplan.reports.tables import (
     PLAN,
@@ -244,6 +245,7 @@ def _loads(view: ReportInput) -> dict[str, Any] | None:
         "figures": [safe(load_svg(kind, f"loads-{i}")) for i, kind in enumerate(kinds)],
         "rows": [_load_row(kind) for kind in kinds],
         "compared": view.linear is not None,
+        "cables": placement_cables(plan.placement, view.traffic),
     }
 
 

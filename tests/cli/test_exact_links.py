@@ -52,9 +52,11 @@ def test_score_shows_the_worst_real_link(cabled: Path, topoplan: Callable[..., R
 
 
 def test_solve_and_explain_say_it_too(cabled: Path, topoplan: Callable[..., Result]) -> None:
-    solved = topoplan("solve", "job.yaml", "--topology", "fabric.yaml", "--out", "plan", "--no-report")
+    solved = topoplan("solve", "job.yaml", "--topology", "fabric.yaml", "--out", "plan")
     assert solved.code == 0, solved.err
     assert "eal cables: " in solved.out or "No bytes cross cables" in solved.out
+    page = (cabled / "plan" / "report.html").read_text()
+    assert "eal cables: " in page or "No bytes cross cables" in page
     explained = topoplan("explain", "plan", "--exact-links")
     assert "busiest real links" in explained.out
     assert "exact_links" not in json.loads((cabled / "plan" / "plan.json").read_text())["prediction"]

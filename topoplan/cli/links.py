@@ -31,36 +31,24 @@ def brief(job: Job | None, placement: RankPlacement | None, hosts: tuple[str, ..
     if job is None or placement is None or not placement.fabric.links:
         return
     from topoplan.planning.score import exact_links  # noqa: PLC0415 - only fabrics with cables need it
+    from topoplan.reports.real_cables import cable_summary  # noqa: PLC0415
 
     try:
         price = exact_links(job, placement, hosts)
     except InputError as error:
         render.note(f"real cables are not priced: {error}")
         return
-    click.echo(summary(price))
+    click.echo(cable_summary(price))
 
 
 def show(price: ExactPrice) -> None:
     """Print the busiest real links beside the figure of the tiers."""
+    from topoplan.reports.real_cables import cable_summary  # noqa: PLC0415 - help stays quick
+
     rows = [[load.link.removeprefix("link "), f"{load.bytes / 1e9:,.2f}", f"{load.ms:,.2f}"] for load in price.links]
     rows.append(["busiest uplink when each tier is one sum", "", f"{price.tier_ms:,.2f}"])
     render.table("busiest real links, all axes together, equal-cost multipath", ["link", "GB", "ms"], rows)
-    click.echo(summary(price))
-
-
-def summary(price: ExactPrice) -> str:
-    """The comparison in a sentence."""
-    if price.unreachable_bytes:
-        return f"{price.unreachable_bytes / 1e9:,.2f} GB a step find no path over the cables that are listed."
-    if not price.links:
-        return "No bytes cross cables between switches."
-    if price.worst_ms <= 1.005 * price.tier_ms:
-        return f"Real cables: the busiest is as the tiers say ({price.worst_ms:,.2f} ms)."
-    return (
-        f"Real cables: {price.links[0].link.removeprefix('link ')} takes {price.worst_ms:,.2f} ms, "
-        f"{price.worst_ms / price.tier_ms:.2f} times the tiers' {price.tier_ms:,.2f} ms; "
-        f"the step with perfect spreading {price.exact_ms:,.2f} ms, not {price.ideal_ms:,.2f} ms."
-    )
+    click.echo(cable_summary(price))
 
 
 def _finite(value: float) -> float | None:
