@@ -1,12 +1,13 @@
-"""What a planner of experts chooses between: balance against remote hosts, and the worth of more slots."""
+"""What a planner of experts chooses between: balance and remote hosts, times of a layer, the worth of more slots."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from topoplan.reports.amounts import counted, percent
-from topoplan.reports.svg import BLUE, FAINT, INK, MUTED, ORANGE, draw
+from topoplan.reports.amounts import counted, milliseconds, percent, shortened
+from topoplan.reports.svg import BLUE, FAINT, INK, MUTED, ORANGE, SKY, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +51,37 @@ def _paint_curve(curve: Curve, figure: Figure) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.grid(color="#e3e7eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3, borderaxespad=0.1, fontsize=8.5)
+
+
+def times_svg(title: str, names: Sequence[str], times: Sequence[tuple[float, float, float]], key: str) -> str:
+    """SVG element of the time of a layer, a bar for each of several ways.
+
+    Parameters
+    ----------
+    times
+        ms of dispatch, experts and combine of each.
+    """
+    each = "; ".join(f"{name} {milliseconds(sum(parts))}" for name, parts in zip(names, times, strict=True))
+    size = (CURVE_SIZE[0], 66.0 + 24 * len(names))
+    return draw(
+        key, title, f"Dispatch, experts and combine of a layer. {each}.", size, partial(_paint_times, names, times)
+    )
+
+
+def _paint_times(names: Sequence[str], times: Sequence[tuple[float, float, float]], figure: Figure) -> None:
+    height = float(figure.get_figheight()) * 72
+    axes = figure.add_axes((0.27, 40 / height, 0.7, 1 - 62 / height))
+    start = [0.0] * len(names)
+    for part, colour, name in zip(range(3), (SKY, BLUE, ORANGE), ("dispatch", "experts", "combine"), strict=True):
+        widths = [row[part] for row in times]
+        axes.barh(range(len(names)), widths, 0.62, start, color=colour, edgecolor=INK, linewidth=0.4, label=name)
+        start = [a + b for a, b in zip(start, widths, strict=True)]
+    axes.set_yticks(range(len(names)), [shortened(name, 30) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlabel("ms a layer")
+    axes.grid(axis="x", color="#e3e7eb", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3, borderaxespad=0.1, fontsize=8.5)
 

@@ -18,6 +18,8 @@ from topoplan.reports.svg import safe
 from topoplan.reports.tables import ExpertRow, expert_rows, worst_gap
 
 if TYPE_CHECKING:
+    from topoplan.planning.expert_choice import Candidate
+    from topoplan.planning.expert_engines import Engine
     from topoplan.planning.expert_outcome import ExpertOutcome
 
 TRIVIAL = "without a plan"
@@ -185,7 +187,16 @@ def _parts(outcome: ExpertOutcome) -> list[_Part]:
     found = []
     judged, curve, sweep = outcome.judgement, outcome.curve, outcome.sweep
     if judged is not None:
-        found.append(_part("Under each engine's rule", tables.judgement_lines(judged), tables.engine_table(judged)))
+        title, table = "Under each engine's rule", tables.engine_table(judged)
+        bars = [(ENGINES[e.rule], _times(e)) for e in judged.engines if e.layer_ms is not None]
+        found.append(
+            _part(title, tables.judgement_lines(judged), table, _bars("Time of a layer by rule", bars, "rules"))
+        )
+    if outcome.choice is not None:
+        title, table = "Kinds of placement", tables.choice_table(outcome.choice)
+        bars = [(way.name, _times(way)) for way in outcome.choice.candidates]
+        figures = _bars("Time of a layer by kind of placement", bars, "kinds")
+        found.append(_part(title, tables.choice_lines(outcome.choice), table, figures))
     if curve is not None:
         figures = [curve_svg(curve, "curve")]
         table = tables.curve_table(curve)
@@ -205,6 +216,17 @@ def _parts(outcome: ExpertOutcome) -> list[_Part]:
         scores = tables.forecast_table(told) if told.scores else None
         found.append(_part("Forecast", tables.forecast_lines(told), scores))
     return found
+
+
+def _times(way: Engine | Candidate) -> tuple[float, float, float]:
+    """ms of dispatch, experts and combine."""
+    return way.dispatch_ms or 0.0, way.expert_ms or 0.0, way.combine_ms or 0.0
+
+
+def _bars(title: str, bars: list[tuple[str, tuple[float, float, float]]], key: str) -> list[str]:
+    from topoplan.reports.expert_curves import times_svg  # noqa: PLC0415 - only those who draw pay for it
+
+    return [times_svg(title, [name for name, _ in bars], [times for _, times in bars], key)] if bars else []
 
 
 def _part(

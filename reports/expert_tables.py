@@ -9,6 +9,7 @@ from topoplan.planning.expert_engines import ENGINES
 from topoplan.reports.amounts import counted, milliseconds, percent, quantity
 
 if TYPE_CHECKING:
+    from topoplan.planning.expert_choice import Choice
     from topoplan.planning.expert_curve import Curve
     from topoplan.planning.expert_engines import Engine, Judgement
     from topoplan.planning.expert_moves import Migration
@@ -24,6 +25,8 @@ def tables(outcome: ExpertOutcome) -> list[tuple[str, list[str], Rows]]:
     found: list[tuple[str, list[str], Rows]] = [("", ["", "mean of layers", "worst layer"], balance_rows(outcome))]
     if outcome.judgement is not None:
         found.append(("Under each engine's rule", *engine_table(outcome.judgement)))
+    if outcome.choice is not None:
+        found.append(("Kinds of placement", *choice_table(outcome.choice)))
     if outcome.curve is not None:
         found.append(("Balance against remote hosts", *curve_table(outcome.curve)))
     if outcome.foretold is not None and outcome.foretold.scores:
@@ -44,6 +47,8 @@ def lines(outcome: ExpertOutcome) -> list[str]:
         found += change_lines(outcome.migration)
     if outcome.judgement is not None:
         found += judgement_lines(outcome.judgement)
+    if outcome.choice is not None:
+        found += choice_lines(outcome.choice)
     if outcome.curve is not None:
         found += curve_lines(outcome.curve)
     if outcome.sweep is not None:
@@ -108,6 +113,29 @@ def judgement_lines(judgement: Judgement) -> list[str]:
         f"A perfectly even plan shows a balance of {judgement.noise_floor:.4f} in such a batch: its noise hides more.",
         "Remote hosts: those a token visits beside its own. Links: bytes of a layer, dispatch and combine. Times: of a "
         "layer's slowest link or GPU.",
+    ]
+
+
+def choice_table(choice: Choice) -> tuple[list[str], Rows]:
+    """Columns and rows: a row for each kind of placement, the one planned marked."""
+    rows = [
+        [
+            way.name + (" *" if i == choice.chosen else ""),
+            f"{way.balance:.4f}",
+            f"{way.remote_hosts:.3f}",
+            *(milliseconds(ms) for ms in (way.dispatch_ms, way.expert_ms, way.combine_ms, way.layer_ms)),
+        ]
+        for i, way in enumerate(choice.candidates)
+    ]
+    return ["", "balance", "remote hosts", "dispatch", "experts", "combine", "layer"], rows
+
+
+def choice_lines(choice: Choice) -> list[str]:
+    """Why this kind was planned."""
+    way = choice.candidates[choice.chosen]
+    return [
+        f"Planned: {way.name}, for the least predicted time of a layer over {choice.layers} of "
+        f"{counted(choice.of, 'layer')}; the plainest kind among equals. --objective balance plans for balance alone."
     ]
 
 

@@ -235,6 +235,21 @@ def test_routes_give_dispatch_weights_and_fewer_remote_hosts(
     assert fewer["weights"]["remote_hosts"] < by_rule["weights"]["remote_hosts"]
 
 
+def test_predicted_time_chooses_the_kind_of_placement(topoplan: Callable[..., Any], files: Path) -> None:
+    np.save(files / "big.npy", np.random.default_rng(0).lognormal(0, 1, (2, 256)) * 1e4)
+    common = ("experts", "big.npy", "-t", "fabric.yaml", "--gpus", "16", "--slots", "288", "--model", "deepseek-v3")
+    result = topoplan(*common, "--out", "plan", "--no-report")
+    assert result.code == 0, result.err
+    assert "for the least predicted time of a layer over 2 of 2 layers" in result.out
+    choice = json.loads((files / "plan/experts/outcome.json").read_text())["choice"]
+    times = [way["layer_ms"] for way in choice["candidates"]]
+    assert len(times) > 1
+    assert times[choice["chosen"]] <= min(times) * 1.001
+    assert "Kinds of placement" in topoplan("show", "plan").out
+    assert "Kinds of placement" not in topoplan(*common, "--objective", "balance").out
+    assert topoplan(*common, "--objective", "time", "--groups", "8").code == 2
+
+
 def test_an_interrupted_curve_keeps_the_plan(
     topoplan: Callable[..., Any], trace: None, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

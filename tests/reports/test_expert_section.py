@@ -10,12 +10,13 @@ import pytest
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.plan import Plan
 from topoplan.planning.expert_balance import Balance
+from topoplan.planning.expert_choice import Candidate, Choice
 from topoplan.planning.expert_curve import Curve, CurvePoint
 from topoplan.planning.expert_engines import Engine, Judgement
 from topoplan.planning.expert_moves import ChunkRow, Migration
 from topoplan.planning.expert_outcome import ExpertOutcome, Foretold, Survival
 from topoplan.planning.expert_slots import SlotRow, SlotSweep
-from topoplan.reports.expert_curves import curve_svg, gain_svg, memory_svg
+from topoplan.reports.expert_curves import curve_svg, gain_svg, memory_svg, times_svg
 from topoplan.reports.expert_figure import balance_svg, heat_svg, sharing
 from topoplan.reports.expert_section import ExpertView, expert_section, expert_verdict, trivial_placement
 from topoplan.reports.expert_tables import judgement_lines
@@ -56,6 +57,9 @@ def outcome() -> ExpertOutcome:
         sweep(),
         Foretold(6, "mean", 2, {"mean": 0.9, "ewma 0.5": 0.8}),
         CURVE,
+        Choice(
+            1, (Candidate("any host", 0.99, 2.7, 1, 2, 3, 6), Candidate("groups whole", 0.9, 2.3, 1, 2, 2, 5)), 4, 58
+        ),
     )
 
 
@@ -65,12 +69,13 @@ def test_every_part_is_on_the_page() -> None:
         "Under each engine&#39;s rule", "low-latency kernels, 4,096 tokens a batch", "Balance against remote hosts",
         "this plan *", "Slots of a GPU", "Recommended: 9 slots a GPU: that is most.", "losing any one loses no expert",
         "Keeping 2 copies on different leaves costs", "Moves from the previous plan", "Others stand in for lost GPUs",
-        "Forecast", "mean *", "2.50</b>", "4.50 ms</b>",
+        "Forecast", "mean *", "groups whole *", "Planned: groups whole, for the least predicted time",
+        "2.50</b>", "4.50 ms</b>",
     ):  # fmt: skip
         assert words in page, words
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    assert page.count("<svg") == 6  # balance, two of GPU loads, curve, gain, memory
+    assert page.count("<svg") == 8  # balance, two of GPU loads, rules, kinds, curve, gain, memory
     for element in re.findall(r"<svg [^>]*>", page):
         assert 'role="img"' in element
 
@@ -153,6 +158,9 @@ def test_balance_before_is_drawn_beside_the_bound() -> None:
 
 
 def test_curves_say_what_they_show() -> None:
+    assert "Dispatch, experts and combine of a layer. a 6.00 ms; b 3.00 ms." in times_svg(
+        "t", ["a", "b"], [(1, 2, 3), (1, 1, 1)], "t"
+    )
     text = curve_svg(CURVE, "c")
     assert "2 ways between balance 0.990 at 2.40 remote hosts a token and 0.950 at 2.20" in text
     assert "This plan: 0.980 at 2.31; balance alone: 0.995 at 2.70." in text

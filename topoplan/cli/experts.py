@@ -40,6 +40,9 @@ Rebalance a running engine, moving at most 7 % of the slots; from a plan or from
 What SGLang's recorder wrote, decode priced, for several engines:
   topoplan experts recorder.pt -t FABRIC --gpus 32 --slots 288 --phase decode --engine sglang --engine trtllm --out plan
 \b
+The quickest kind of placement for a model, by predicted time of a layer:
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --model deepseek-v3 --phase decode --out plan
+\b
 How many slots; what one lost host must not lose:
   topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --sweep-slots
   topoplan experts load.npy -t FABRIC --gpus 32 --slots 544 --replicas-across host 2 --out plan"""
@@ -73,6 +76,11 @@ PHASES = click.Choice(["prefill", "decode"])
     default="prefill",
     show_default=True,
     help="Prefill: DeepEP's normal kernels; decode: its low-latency ones. Plan each from its own load.",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(["time", "balance"]),
+    help="Time: the kind of placement with the least predicted layer time [where --model is named].",
 )
 @click.option("--batch-tokens", type=click.IntRange(1), metavar="T", help="Tokens of a batch, all GPUs together.")
 @click.option("--sweep-slots", is_flag=True, help="Also price other numbers of slots a GPU, and recommend one.")
@@ -118,7 +126,7 @@ def command(
 def _request(
     given: LoadFile, inputs: dict[str, InputFile], *, routes: str | None, previous: str | None, horizon: str | None,
     chunk: str | None, replicas_across: tuple[str, int] | None, batch_tokens: int | None, sweep_slots: bool,
-    **plain: Any,
+    objective: str | None, **plain: Any,
 ) -> tuple[ExpertRequest, LayerNumbers]:  # fmt: skip
     """What is asked for, and which layers of the model the rows of the load are."""
     from topoplan.files.arrays import parse_routes, read_array_source  # noqa: PLC0415 - help stays quick
@@ -146,6 +154,7 @@ def _request(
         horizon_s=_quantity(parse_seconds, "--horizon", horizon, HORIZON_S),
         chunk_bytes=_quantity(parse_bytes, "--chunk", chunk, CHUNK_BYTES),
         batch_tokens=batch_tokens or 0,
+        objective=objective or "",
         sweep=sweep_slots,
         **plain,
     )
