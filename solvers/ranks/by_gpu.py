@@ -47,11 +47,15 @@ def refine_gpus(
     if free < Freedom.GPUS or not (anywhere or _uneven(problem, gpu)):
         return solution
     gpu = _alike(problem, gpu)
-    gpu = _Search(problem, gpu, anywhere, params.seed).run(params.proposals // TRIES, watch)
-    found = rate(problem, gpu, f"{solution.method}, by GPU")
     key = key_of(problem.objective)
-    gain = key(solution.prediction)[0] - key(found.prediction)[0]
-    least = WORTH * key(solution.prediction)[0]
+    value, bound = key(solution.prediction)[0], solution.certificate.get(problem.objective)
+
+    def told(progress: Progress) -> bool:
+        return watch(Progress(progress.phase, progress.done, value, bound.lower_bound if bound else 0.0))
+
+    gpu = _Search(problem, gpu, anywhere, params.seed).run(params.proposals // TRIES, told)
+    found = rate(problem, gpu, f"{solution.method}, by GPU")
+    gain, least = value - key(found.prediction)[0], WORTH * value
     if problem.objective == "exposed_ms":
         known = floors(problem.fabric, problem.traffic, solution.gpu)
         least = max(least, luck_ms(problem.fabric, problem.traffic, solution.prediction, found.prediction, known))
@@ -132,12 +136,11 @@ class _Search:
 
     def run(self, proposals: int, watch: Watch) -> IntArray:
         """[ranks] int64 GPU of each rank after about so many proposals; those of ranks with many flows count more."""
-        first, spent, told = self._value(self.total, self.hops), 0.0, 0.0
+        spent, told = 0.0, 0.0
         while spent < proposals:
             if spent >= told:
                 told = spent + REPORT_EVERY
-                value = self._value(self.total, self.hops) / first if first > 0 else 1.0
-                if not watch(Progress(PHASE, spent / proposals, value, 0.0)):
+                if not watch(Progress(PHASE, spent / proposals, 0.0, 0.0)):
                     break
             pair = self._propose()
             spent += 1 + (self._try(*pair) / USUAL if pair else 0.0)

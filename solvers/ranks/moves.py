@@ -50,8 +50,13 @@ def curve(problem: RankProblem, before: Before, start: IntArray, params: RankPar
     """Changes from the fewest moves on (`start`), each better in the objective than those with fewer moves."""
     key, rule = key_of(problem.objective), Whole(problem)
     found = [before.change(problem, start)]
+    value = key(found[0].prediction)[0]
+
+    def told(progress: Progress) -> bool:
+        return watch(Progress(progress.phase, progress.done, value * progress.value, 0.0))
+
     if problem.fabric.groups and not problem.fabric.islands:
-        steps = _Exchange(problem, before, start).steps(params.proposals // 2, watch)
+        steps = _Exchange(problem, before, start).steps(params.proposals // 2, told)
         found += [before.change(problem, gpu) for gpu in steps if not rule.splits(gpu) or rule.splits(start)]
     found.sort(key=lambda c: (len(c.moved), key(c.prediction)))
     best: list[Change] = []
@@ -90,8 +95,9 @@ class _Exchange:
         state, left = self.state, evaluations
         if state is None or state.value <= 0:
             return []
+        first = state.value
         while len(found) < STEPS and left > 0:
-            if not watch(Progress(PHASE, len(found) / STEPS, state.value, 0.0)):
+            if not watch(Progress(PHASE, len(found) / STEPS, state.value / first, 0.0)):
                 break
             best: tuple[float, int, int] | None = None
             for x, y in self._pairs():

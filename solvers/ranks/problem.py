@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -74,6 +75,8 @@ class ExactParams:
         PuLP's name of an ILP solver; "" for CP-SAT.
     demanded
         Whether a solver that is not installed is an error; otherwise it is done without.
+    deadline
+        Reading of `time.monotonic` at which it stops, whatever work is left; None for the budget of work alone.
     """
 
     blocks: int = 32
@@ -81,6 +84,12 @@ class ExactParams:
     solver: str = ""
     seed: int = 0
     demanded: bool = False
+    deadline: float | None = None
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall-clock seconds until the deadline, at least a hundredth; infinite without one."""
+        return float("inf") if self.deadline is None else max(0.01, self.deadline - time.monotonic())
 
 
 # what --exact asks for: 64 hosts are often proven, 128 sometimes; a minute

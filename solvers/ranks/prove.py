@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,14 @@ class Proof:
     spared: float
 
 
-def prove(fabric: Fabric, blocks: Blocks, place: IntArray, free: IntArray, params: ExactParams) -> Proof | None:
+def prove(
+    fabric: Fabric,
+    blocks: Blocks,
+    place: IntArray,
+    free: IntArray,
+    params: ExactParams,
+    look: Callable[[float], bool] = lambda _: True,
+) -> Proof | None:
     """Best placement of blocks on the hosts of `place`, and its bound; None where the exact model does not apply.
 
     Parameters
@@ -38,6 +46,8 @@ def prove(fabric: Fabric, blocks: Blocks, place: IntArray, free: IntArray, param
         [blocks.count] int64 host of each block, spare hosts as empty blocks behind the others.
     free
         [hosts] int64 GPUs that ranks may use.
+    look
+        Asked now and then with the hop-bytes that no placement saves more than, as far as proven; False stops it.
     """
     if blocks.used > params.blocks or not len(blocks.src):
         return None
@@ -46,20 +56,22 @@ def prove(fabric: Fabric, blocks: Blocks, place: IntArray, free: IntArray, param
     task = exact_task(fabric, blocks, place, kind)
     if task is None:
         return None
-    result = _solve(task, params)
+    result = _solve(task, params, look)
     alike = len(np.unique(kind)) == 1
     spared = task.start_hop_bytes() - task.hop_bytes(result.lower_bound)
     return Proof(_hosts(task, result, place), spared if alike else float("inf"))
 
 
-def _solve(task: ExactTask, params: ExactParams) -> ExactResult:
+def _solve(task: ExactTask, params: ExactParams, look: Callable[[float], bool]) -> ExactResult:
     if params.solver:
         from topoplan.solvers.ranks.exact_ilp import solve_ilp  # noqa: PLC0415 - only for those who ask for it
 
-        return solve_ilp(task, params.work, params.solver)
-    from topoplan.solvers.ranks.exact_cpsat import solve_cpsat  # noqa: PLC0415 - large jobs never need it
+        return solve_ilp(task, min(params.work, params.seconds_left), params.solver)
+    from topoplan.solvers.ranks.exact_cpsat import Stop, solve_cpsat  # noqa: PLC0415 - large jobs never need it
 
-    return solve_cpsat(task, params.work, params.seed)
+    start = task.start_hop_bytes()
+    stop = Stop(params.deadline, lambda bound: look(start - task.hop_bytes(max(bound, 0.0))))
+    return solve_cpsat(task, params.work, params.seed, stop)
 
 
 def _hosts(task: ExactTask, result: ExactResult, place: IntArray) -> IntArray:

@@ -39,6 +39,7 @@ SWAPS = 80  # swaps by bytes x distance that cost about as much time as a propos
 GIVE = {"hop_bytes": 3e-4, "busiest_uplink": 4.5e-3, "exposed_ms": 0.0}
 STARTS = {"hop_bytes": 4, "busiest_uplink": 8, "exposed_ms": 1}  # cuts that expert groups are exchanged from
 FEW_SWAPS = 10  # where bytes x distance are not what is asked for
+FEW_HOSTS = 512  # hosts up to which a bound on bytes x distance is shown during the search: it takes no time there
 SHAPES_KEPT = 2  # shapes of the grid priced in full, flow by flow
 
 
@@ -76,7 +77,7 @@ def solve_ranks(problem: RankProblem, params: RankParams | None = None, watch: W
         found += _refine(problem, best, params, _told(problem, best, watch))
     found = _unsplit(rule, [*found, *_racks(problem, best, params, _told(problem, best, watch))])
     best = _choose(problem, [c for c in plain if c in found], found)
-    proven, least = _prove(problem, best, params)
+    proven, least = _prove(problem, best, params, watch)
     (best, *_) = _unsplit(rule, [proven, best])
     return RankSolution(
         best.gpu,
@@ -92,10 +93,16 @@ def _told(problem: RankProblem, best: _Candidate, watch: Watch) -> Watch:
     value, lower = _key(problem, best.prediction)[0], 0.0
     if problem.objective == "exposed_ms":
         lower = _exposed_bound(problem, best)
+    elif problem.objective == "hop_bytes" and len(np.unique(problem.fabric.gpu_host[best.gpu])) <= FEW_HOSTS:
+        lower = _bounds(problem, best, 0.0)["hop_bytes"]
 
     def tell(progress: Progress) -> bool:
-        share = progress.value if progress.phase == REFINE else 1.0
-        return watch(Progress(progress.phase, progress.done, value * share, lower))
+        now = value
+        if progress.phase == REFINE:
+            now = value * progress.value
+        elif problem.objective == "hop_bytes":
+            now = min(value, progress.value)
+        return watch(Progress(progress.phase, progress.done, now, lower))
 
     return tell
 
@@ -292,14 +299,21 @@ def _follow(problem: RankProblem, gpu: IntArray, place: IntArray, moved: IntArra
     return np.asarray(usable[first[to[host]] + nth], np.int64)
 
 
-def _prove(problem: RankProblem, best: _Candidate, params: RankParams) -> tuple[_Candidate, float]:
+def _prove(problem: RankProblem, best: _Candidate, params: RankParams, watch: Watch) -> tuple[_Candidate, float]:
     """The plan, or one of fewer hop-bytes where they are the objective, and the fewest hop-bytes that are possible."""
     fabric, exact = problem.fabric, params.exact
     if exact is None or rivals(problem):
         return best, 0.0
     blocks, place = _contracted(problem, best.gpu)
+    hops = best.prediction.hop_bytes
+
+    def look(spared: float) -> bool:
+        return watch(Progress("exact solver, bytes x distance", 0.0, hops, max(0.0, hops - spared)))
+
+    if not look(hops):
+        return best, 0.0
     try:
-        proof = prove(fabric, blocks, place, problem.free, exact)
+        proof = prove(fabric, blocks, place, problem.free, exact, look)
     except SolverMissingError:
         if exact.demanded:
             raise

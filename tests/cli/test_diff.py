@@ -74,6 +74,13 @@ def test_exact_proves_and_names_missing_solvers(files: Path, topoplan: Run) -> N
     assert topoplan(*SOLVE, "--exact-solver", "XPRESS").code == 5
 
 
+def test_the_time_limit_holds_for_proofs_too(files: Path, topoplan: Run) -> None:
+    done = topoplan(*SOLVE, "--objective", "hop_bytes", "--exact", "--time-limit", "0.001", "--out", "a")
+    assert done.code == 0
+    assert "stopped by time limit: this is the best plan so far" in done.err
+    assert json.loads((files / "a" / "run.json").read_text())["stopped_by"] == "time limit"
+
+
 def test_two_jobs_get_a_folder_each(files: Path, topoplan: Run) -> None:
     text = (files / "job.yaml").read_text()
     (files / "small.yaml").write_text(

@@ -144,7 +144,7 @@ def _plan(
         reserve=host_names_of(asked["reserve"], "--reserve"),
         avoid=host_names_of(asked["avoid"], "--avoid"),
         objective=asked["objective"],
-        params=_params(asked),
+        params=_params(asked, watch),
         capability=capability(names),
     )
     each = [replace(wanted, inputs={"fabric": fabric.file, **read.inputs}) for read in reads]
@@ -164,12 +164,12 @@ def _plan(
     return [done.plan], within, done.curve
 
 
-def _params(asked: Mapping[str, Any]) -> RankParams:
-    from topoplan.solvers.ranks import PROOF, RankParams  # noqa: PLC0415
+def _params(asked: Mapping[str, Any], watch: SearchWatch) -> RankParams:
+    from topoplan.solvers.ranks import PROOF, ExactParams, RankParams  # noqa: PLC0415
 
-    if not asked["exact"] and not asked["exact_solver"]:
-        return RankParams(seed=asked["seed"])
-    return RankParams(seed=asked["seed"], exact=replace(PROOF, solver=asked["exact_solver"], seed=asked["seed"]))
+    proof = PROOF if asked["exact"] or asked["exact_solver"] else ExactParams()
+    exact = replace(proof, solver=asked["exact_solver"], seed=asked["seed"], deadline=watch.deadline)
+    return RankParams(seed=asked["seed"], exact=exact)
 
 
 def _write(

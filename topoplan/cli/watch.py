@@ -43,11 +43,22 @@ class SearchWatch:
             self._status.stop()
         if self._old is not None:
             signal.signal(signal.SIGINT, self._old)
+        self._look()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.stopped:
             raise KeyboardInterrupt
         self.stopped, self.reason = True, "interrupt"
+
+    def _look(self) -> None:
+        """See whether the time limit has passed."""
+        if self.limit is not None and self.elapsed_s > self.limit and not self.stopped:
+            self.stopped, self.reason = True, "time limit"
+
+    @property
+    def deadline(self) -> float | None:
+        """Reading of `time.monotonic` at which the time limit ends; None without one."""
+        return None if self.limit is None else self._start + self.limit
 
     @property
     def elapsed_s(self) -> float:
@@ -56,8 +67,7 @@ class SearchWatch:
 
     def __call__(self, progress: Any) -> bool:
         """Show the state of the search; False ends it."""
-        if self.limit is not None and self.elapsed_s > self.limit and not self.stopped:
-            self.stopped, self.reason = True, "time limit"
+        self._look()
         if self._status is not None:
             low = progress.lower_bound
             gap = f"  bound {low:,.6g}  gap {progress.value / low - 1:.1%}" if low > 0 else ""

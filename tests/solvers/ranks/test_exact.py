@@ -15,10 +15,10 @@ from topoplan.cost.price import hop_bytes
 from topoplan.errors import InputError, SolverMissingError
 from topoplan.model.fabric import Fabric, Island, Tier
 from topoplan.model.traffic import Traffic
-from topoplan.solvers.ranks import ExactParams, RankParams, RankProblem, solve_ranks
+from topoplan.solvers.ranks import ExactParams, Progress, RankParams, RankProblem, solve_ranks
 from topoplan.solvers.ranks.blocks import contract
 from topoplan.solvers.ranks.exact import ExactTask, exact_task
-from topoplan.solvers.ranks.exact_cpsat import necks, solve_cpsat
+from topoplan.solvers.ranks.exact_cpsat import Stop, necks, solve_cpsat
 from topoplan.solvers.ranks.exact_ilp import choose_solver, solve_ilp
 from topoplan.solvers.ranks.exact_symmetry import orbit, twin_blocks, twin_cells
 
@@ -149,6 +149,39 @@ def test_the_same_answer_twice(fabrics: Make, grid_jobs: Make) -> None:
     first, second = solve_cpsat(task, 0.05), solve_cpsat(task, 0.05)
     assert first.lower_bound == second.lower_bound
     assert (first.cell == second.cell).all()
+
+
+@pytest.mark.parametrize("deadline", [None, 0.0])
+def test_a_search_that_is_stopped_keeps_what_it_has(deadline: float | None, fabrics: Make, random_jobs: Make) -> None:
+    # forty hosts with traffic between any two: nothing is proven in seconds
+    task = _task(fabrics([12, 9, 10, 9], 2), random_jobs(80, 400, 1))
+    seen: list[float] = []
+
+    def look(bound: float) -> bool:
+        seen.append(bound)
+        return False
+
+    stop = Stop(deadline, look)
+    result = solve_cpsat(task, 1e4, 0, stop)
+    assert stop.stopped or deadline is not None
+    assert bool(seen) == stop.stopped
+    assert 0 <= result.lower_bound <= result.cost == task.cost(result.cell) <= task.cost(task.start)
+    assert not result.proven
+
+
+def test_the_watch_is_shown_the_bound_of_the_exact_solver_and_stops_it(fabrics: Make, random_jobs: Make) -> None:
+    problem = RankProblem(fabrics([12, 9, 10, 9], 2), random_jobs(80, 400, 1), objective="hop_bytes")
+    seen: list[Progress] = []
+
+    def watch(progress: Progress) -> bool:
+        seen.append(progress)
+        return sum(p.phase.startswith("exact") for p in seen) < 3
+
+    found = solve_ranks(problem, RankParams(proposals=20, exact=ExactParams(blocks=64, work=1e4)), watch)
+    told = [p for p in seen if p.phase.startswith("exact")]
+    assert len(told) == 3
+    for progress in seen:
+        assert 0 <= progress.lower_bound <= found.prediction.hop_bytes * (1 + 1e-9) <= progress.value * (1 + 2e-9)
 
 
 @pytest.mark.parametrize("leaves", [[17, 15], [12, 12, 12]])
