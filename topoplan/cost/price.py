@@ -6,7 +6,7 @@ import numpy as np
 
 from topoplan.cost.calibration import QUEUE_PAIRS, SAME_LEAF_LATENCY_S, SCALE_UP_LATENCY_S, TIER_LATENCY_S
 from topoplan.cost.hashing import HashedFlows, classify, expected_slowest
-from topoplan.cost.routes import Loads, Routes, link_loads
+from topoplan.cost.routes import Loads, Routes, link_loads, pooled
 from topoplan.model.fabric import FIRST_DISTANCE, Fabric, FloatArray, IntArray
 from topoplan.model.plan import LinkLoad, Prediction
 from topoplan.model.traffic import Traffic
@@ -129,12 +129,14 @@ def _hashed_seconds(routes: Routes, size_bytes: FloatArray, at_least_s: float) -
             count[direction] += QUEUE_PAIRS * np.bincount(key, minlength=count.shape[1])
             rest = np.flatnonzero(index >= 0)
             fluid[direction] += np.bincount(index[rest], (share - rounded)[flows[rest]], uplinks)
+    capacity = fabric.uplink_links * fabric.uplink_link_bandwidth
+    each = count.reshape(2, uplinks, len(steps)).transpose(0, 2, 1)
     return expected_slowest(
         HashedFlows(
-            count.reshape(2 * uplinks, len(steps)),
+            pooled(fabric, each, capacity).transpose(0, 2, 1).reshape(2 * uplinks, len(steps)),
             steps,
             step_bytes,
-            fluid.ravel(),
+            pooled(fabric, fluid, capacity).ravel(),
             np.tile(fabric.uplink_links, 2),
             np.tile(fabric.uplink_link_bandwidth, 2),
         ),

@@ -3,6 +3,9 @@
 Flows inside an NVLink domain use the GPU's scale-up link. All others leave and arrive on the rail of the receiving GPU
 (NCCL's PXN: the sender hands its data over NVLink to the GPU on that rail), or leave on the sender's own rail where its
 host has no NIC on that one. Above the leaves they climb to the lowest group that holds both ends.
+
+A GPU with NICs on several rails spreads what it sends and receives over them by their bandwidth; ports and uplinks here
+are those of its first NIC, and `pooled` shares out what they carry.
 """
 
 from __future__ import annotations
@@ -107,4 +110,28 @@ def link_loads(routes: Routes, size_bytes: FloatArray) -> Loads:
         for direction, index in enumerate((up, down)):
             known = index >= 0
             uplink[direction] += np.bincount(index[known], share[known], uplink.shape[1])
-    return Loads(np.array(scale_up), np.array(port), uplink)
+    return Loads(
+        np.array(scale_up),
+        pooled(fabric, np.array(port), fabric.port_bandwidth),
+        pooled(fabric, uplink, fabric.uplink_links * fabric.uplink_link_bandwidth),
+    )
+
+
+def pooled(fabric: Fabric, load: FloatArray, capacity: FloatArray) -> FloatArray:
+    """`load` of links, shared out by capacity among the rails that GPUs use together.
+
+    Parameters
+    ----------
+    load
+        [..., n * rails] float64 of ports or uplinks.
+    capacity
+        [n * rails] float64 of each of them; where a bundle has none its load stays.
+    """
+    bundle, rails = fabric.rail_bundle, fabric.rails
+    if (bundle == np.arange(rails)).all() or not load.size:
+        return load
+    member = np.equal.outer(bundle, np.arange(rails)).astype(float)  # [rail, lowest rail of its bundle]
+    parts, sizes = load.reshape(*load.shape[:-1], -1, rails), capacity.reshape(-1, rails)
+    total, room = (parts @ member)[..., bundle], (sizes @ member)[:, bundle]
+    share = np.divide(sizes, room, out=np.zeros_like(sizes), where=room > 0)
+    return np.asarray(np.where(room > 0, total * share, parts).reshape(load.shape), float)

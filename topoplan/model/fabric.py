@@ -250,6 +250,17 @@ class Fabric:
         )
 
     @cached_property
+    def rail_bundle(self) -> IntArray:
+        """[rails] int64 lowest of the rails that some GPU uses together with each: itself where GPUs use one each."""
+        bundle = np.arange(self.rails)
+        for kind in self.host_types:
+            for nics in kind.nics_of_gpu:
+                together = bundle[[kind.nics[n].rail for n in nics]]
+                if len(set(together.tolist())) > 1:
+                    bundle[np.isin(bundle, together)] = together.min()
+        return bundle
+
+    @cached_property
     def gpu_island(self) -> IntArray:
         """[gpus] int64 NVLink domain of each GPU: a number per domain, in physical order."""
         domain = self._per_gpu([list(kind.domain_of_gpu) for kind in self.host_types])
