@@ -44,12 +44,12 @@ def write(fabric: Fabric) -> str:
         "name": _ALLOWED.sub("-", fabric.name) or "fabric",
         "devices": [
             *(_host_device(kinds[fabric.host_types[n].name], fabric.host_types[n]) for n in used),
-            _switch_device(max(ports.values(), default=1)),
+            *(_switch_device(count) for count in sorted(set(ports.values()))),
         ],
         "links": [_link(name, speed) for speed, name in links.items()],
         "instances": [
             *(_instance(names[host.name], kinds[fabric.host_types[host.type].name]) for host in fabric.hosts),
-            *(_instance(names[name], "switch") for name in switches),
+            *(_instance(names[name], f"switch-{ports[name]}") for name in switches),
         ],
         "edges": _edges(found, names, links),
     }
@@ -110,7 +110,7 @@ def _edge(link: str, a: str, b: str) -> dict[str, object]:
 
 def _switch_device(ports: int) -> dict[str, object]:
     return {
-        "name": "switch",
+        "name": f"switch-{ports}",
         "components": [
             {"name": "asic", "choice": "switch", "count": 1},
             {"name": "port", "choice": "port", "count": ports},
