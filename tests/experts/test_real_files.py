@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from topoplan.errors import InputError
 from topoplan.experts import get_format
+from topoplan.planning.expert_inputs import LayerNumbers, open_load, open_previous
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "experts"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample maps are not at hand (../shared)")
@@ -53,3 +55,26 @@ def test_a_real_map_in_every_format_that_holds_it() -> None:
         data = form.write(placement, moe_layers=layers, model_layers=61)[form.file_name]
         again = form.read_placement(data, gpus=16, moe_layers=layers)
         assert np.array_equal(again.physical_to_logical_map, placement.physical_to_logical_map), name
+
+
+@pytest.mark.parametrize(
+    ("pattern", "experts"), [("olmoe_*", 64), ("qwen15moe_gptq_*", 60), ("qwen15moe_layer0_*", 60)]
+)
+def test_counts_of_one_real_layer_are_a_load(pattern: str, experts: int) -> None:
+    (path,) = SAMPLES.glob(pattern)
+    assert open_load(str(path)).load.shape == (1, experts)
+
+
+def test_real_patterns_are_maps_in_force_and_no_loads() -> None:
+    for pattern, gpus in (("placement_pattern_*_16_ranks_*.npy", 16), ("DSV3_*_RedFullLays_+10_*.npy", 32)):
+        (path,) = SAMPLES.glob(pattern)
+        plan, _ = open_previous(str(path), gpus, LayerNumbers(), 58)
+        assert plan.experts is not None
+        assert plan.experts.experts == 256
+        with pytest.raises(InputError, match="placement pattern of omni-infer"):
+            open_load(str(path))
+    (path,) = SAMPLES.glob("vllm-ascend-expert_map.json")
+    rows = get_format("vllm-ascend").read_placement(path.read_bytes())
+    assert open_previous(str(path), rows.gpus, LayerNumbers(), rows.layers)[0].experts is not None
+    with pytest.raises(InputError, match="logical_count"):
+        open_load(str(path))
