@@ -68,6 +68,8 @@ def test_an_engines_map_may_be_what_is_in_force(topoplan: Callable[..., Any], lo
         changes.append(json.loads(result.out)["outcome"]["change"])
         gone = p2l(load / "next").reshape(6, 16, 9) != p2l(load / "plan").reshape(6, 16, 9)
         assert 0 < gone.sum() <= changes[-1]["slots"] <= 0.03 * 6 * 144
+        said = any("map in force says nothing of hosts" in line for line in json.loads(result.out)["assumed"])
+        assert said == previous.endswith("sglang.json")
     assert changes[0] == changes[1]
     assert changes[0]["slots"] == changes[2]["slots"]
 

@@ -182,15 +182,18 @@ def _working(text: str) -> Iterator[None]:
 
 
 def _with_curve(request: ExpertRequest, outcome: ExpertOutcome, numbers: LayerNumbers) -> ExpertOutcome:
-    """The outcome with what the plan assumes of layers and, for a plan from a trace, the curve that it was taken from.
+    """The outcome with what was assumed of its inputs and, for a plan from a trace, the curve that it was taken from.
 
     Ctrl-C leaves the curve out: the plan is made already.
     """
     from topoplan.planning.expert_curve import draw_curve  # noqa: PLC0415 - help stays quick
     from topoplan.planning.expert_record import planned_load  # noqa: PLC0415
 
-    if numbers.reason:
-        outcome = replace(outcome, plan=replace(outcome.plan, assumed=(*outcome.plan.assumed, numbers.reason)))
+    assumed = [numbers.reason] if numbers.reason else []
+    if request.previous is not None and request.previous.placement is None:
+        assumed.append("the map in force says nothing of hosts: its ranks are taken to run on the GPUs chosen here")
+    if assumed:
+        outcome = replace(outcome, plan=replace(outcome.plan, assumed=(*outcome.plan.assumed, *assumed)))
     if request.routes is None or request.groups:
         return outcome
     try:
