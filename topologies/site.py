@@ -129,13 +129,14 @@ class Paths:
 def unique_names(wanted: Iterable[str], default: str, taken: Collection[str] = ()) -> list[str]:
     """`wanted` made into names that differ from each other and from `taken`, by a number at the end where needed."""
     used = set(taken)
+    last: Counter[str] = Counter()  # highest number tried at the end of a name, so that a million equal ones are quick
     found = []
     for text in wanted:
         stem = clean_name(text) or default
-        name, n = stem, 1
+        name = stem
         while name in used:
-            n += 1
-            name = f"{stem[:56]}-{n}"
+            last[stem] += 1
+            name = f"{stem[:56]}-{last[stem] + 1}"
         used.add(name)
         found.append(name)
     return found

@@ -157,3 +157,9 @@ def test_rows() -> None:
     assert site.warnings == ["instance types not known here, such as odd.type: give --host-type"]
     with pytest.raises(InputError, match="listed twice"):
         site_of_rows([Row("a"), Row("a")])
+
+
+def test_many_equal_names_are_quick() -> None:
+    found = unique_names(["\u4e2d"] * 50_000, "group")
+    assert found[:3] == ["group", "group-2", "group-3"]
+    assert len(set(found)) == 50_000

@@ -157,3 +157,17 @@ def test_the_illegal_real_file_is_explained(shared_dir: Path) -> None:
     message = refusal(text)
     assert "4 blocks such as block1 are commented out" in message
     assert "BlockSizes=18" in message
+
+
+def test_switches_without_hosts_below_are_left_out() -> None:
+    fabric = read(
+        "SwitchName=a Level=0 LinkSpeed=1 Nodes=\nSwitchName=b Level=1 LinkSpeed=1 Nodes= Switches=a\n"
+        "SwitchName=s Level=0 LinkSpeed=1 Nodes=n1\nSwitchName=t Level=2 LinkSpeed=1 Nodes=n1 Switches=b,s\n"
+    )
+    assert [g.name for g in fabric.groups] == ["t", "s"]
+
+
+def test_long_chains_without_hosts_are_gone_through_once() -> None:
+    chain = "".join(f"SwitchName=s{n} Level=9 LinkSpeed=1 Nodes= Switches=s{n + 1}\n" for n in range(20_000))
+    fabric = read(f"{chain}SwitchName=s20000 Level=0 LinkSpeed=1 Nodes=\nSwitchName=t Level=0 LinkSpeed=1 Nodes=n1\n")
+    assert [g.name for g in fabric.groups] == ["t"]

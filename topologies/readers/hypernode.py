@@ -76,14 +76,16 @@ class _Members:
     def switch(self, item: Object) -> Switch:
         """`item` with its members."""
         switch = Switch(item.name, item.place)
+        known: dict[tuple[str, str], None] = {}
         for member in list_at(item.data, "spec", "members"):
             kind = text_at(member, "type") or "Node"
             if kind not in self._pools:
                 hint = closest(kind, self._pools)
                 raise InputError(f"HyperNode {item.name}: member type {quoted(kind)}", place=item.place, hint=hint)
             into = switch.hosts if kind == "Node" else switch.children
-            known = set(into)
-            into += [name for name in self._resolve(item, kind, member) if name not in known]
+            fresh = [name for name in self._resolve(item, kind, member) if (kind, name) not in known]
+            known |= dict.fromkeys((kind, name) for name in fresh)
+            into += fresh
         self._hosts -= len(switch.hosts)
         if not switch.hosts and not switch.children:
             self._site.warnings.append(f"HyperNode {item.name} has no members")

@@ -11,7 +11,8 @@ from topoplan.names import check_name, closest, expand
 from topoplan.topologies.readers.base import MAX_HOSTS, lines, quoted
 from topoplan.topologies.site import Switch
 
-_PAIR = re.compile(r'\s*([A-Za-z]\w*)\s*=\s*("[^"]*"|\S*)')
+# A value may be missing: then the next key follows.
+_PAIR = re.compile(r'\s*([A-Za-z]\w*)\s*=(?:\s*(?![A-Za-z]\w*\s*=)("[^"]*"|\S+))?')
 _NOTHING = ("", "(null)")
 
 # First key of a record -> keys that may stand beside it; in topology.conf, and what scontrol adds.
@@ -76,12 +77,14 @@ def parse(text: str, path: str, *, shown: bool = False) -> Records:
 
 def commented_blocks(text: str) -> list[tuple[str, int]]:
     """Name and number of hosts of each block that stands in a comment."""
-    found = []
+    found: list[tuple[str, int]] = []
+    left = MAX_HOSTS
     for match in re.finditer(r"^[ \t]*#[ \t#]*BlockName=(\S+)[ \t]+Nodes=(\S+)", text, re.MULTILINE | re.IGNORECASE):
         try:
-            found.append((match[1], len(expand(match[2], limit=MAX_HOSTS))))
+            found.append((match[1], len(expand(match[2], limit=left))))
         except ValueError:
             continue
+        left -= found[-1][1]
     return found
 
 
@@ -127,7 +130,7 @@ def _record(line: str, place: Place, table: Mapping[str, tuple[str, ...]]) -> di
         key = _key(match[1], place, table)
         if key in record:
             raise InputError(f"{key} stands twice in one line", place=place)
-        record[key] = match[2].strip('"')
+        record[key] = (match[2] or "").strip('"')
     names = [key for key in record if key in table]
     if not names:
         raise InputError(f"a line without {' or '.join(table)}", place=place)

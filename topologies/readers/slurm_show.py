@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 
 from topoplan.model.fabric import Fabric
 from topoplan.topologies.readers import slurm_lines, slurm_site
 from topoplan.topologies.readers.base import SNIFF_CHARS, ReadOptions
+from topoplan.topologies.site import Switch
 from topoplan.topologies.tree import build
 
 _LINE = re.compile(
@@ -28,12 +30,27 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
         A line that scontrol does not print, or a tree that is none.
     """
     records = slurm_lines.parse(text, path, shown=True)
-    empty = {name for name, switch in records.switches.items() if not switch.children and not switch.hosts}
-    while empty:
-        for name in empty:
-            del records.switches[name]
-        gone = empty
-        for switch in records.switches.values():
-            switch.children = [child for child in switch.children if child not in gone]
-        empty = {name for name, switch in records.switches.items() if not switch.children and not switch.hosts}
+    _drop_empty(records.switches)
     return build(slurm_site.site_of(records, options, path), path, options)
+
+
+def _drop_empty(switches: dict[str, Switch]) -> None:
+    """Take out the switches that have no host anywhere below."""
+    above: defaultdict[str, list[Switch]] = defaultdict(list)
+    for switch in switches.values():
+        for child in switch.children:
+            above[child].append(switch)
+    empty = [switch for switch in switches.values() if not switch.hosts and not switch.children]
+    left = {switch.name: len(switch.children) for switch in switches.values()}
+    gone: set[str] = set()
+    while empty:
+        name = empty.pop().name
+        gone.add(name)
+        for switch in above[name]:
+            left[switch.name] -= 1
+            if not left[switch.name] and not switch.hosts:
+                empty.append(switch)
+    for name in gone:
+        del switches[name]
+    for switch in switches.values():
+        switch.children = [child for child in switch.children if child not in gone]

@@ -152,7 +152,8 @@ def _blocks_as_groups(site: Site) -> None:
     """A model of blocks alone: its NVLink domains are the groups of the network, as far as anybody knows."""
     for name, hosts in site.islands.items():
         site.add(Switch(name, hosts=list(hosts)))
-        site.unplaced = [host for host in site.unplaced if host not in set(hosts)]
+    placed = {host for hosts in site.islands.values() for host in hosts}
+    site.unplaced = [host for host in site.unplaced if host not in placed]
     site.joined = True
 
 
