@@ -197,6 +197,26 @@ def test_a_missing_cable_loads_one_spine_port() -> None:
     assert hurt.seconds.max() == pytest.approx(18e9 / NIC)
 
 
+def test_the_step_is_as_slow_as_its_slowest_real_link() -> None:
+    """As above, but to three hosts of the leaf, so that no NIC hides the cable."""
+    regular = clos(leaves=4, rails=1, spines=2, cables=2, hosts=3)
+    cut = tuple(
+        dataclasses.replace(link, count=1) if (link.a, link.b) == ("leaf-3-r0", "s1") else link
+        for link in regular.links
+    )
+    ends = np.array([0, 3, 6], np.int32), np.array([9, 10, 11], np.int32)
+    traffic = Traffic(
+        12, ("dp",), *ends, np.full(3, 12e9), np.zeros(3, np.int8), np.full(1, 0.5), np.zeros(1)
+    )  # fmt: skip
+    exact = exact_price(dataclasses.replace(regular, links=cut), traffic, np.arange(12))
+    assert exact.links[0].link == "link s1 -> leaf-3-r0 (1 cable)"
+    assert exact.worst_ms == pytest.approx(1e3 * 18e9 / NIC)
+    # the tiers' busiest: 36 GB over four cables; a NIC takes 12 GB, which is longer
+    assert exact.tier_ms == pytest.approx(1e3 * 36e9 / (4 * NIC))
+    assert exact.ideal_ms == pytest.approx(0.5 * 1e3 * 12e9 / NIC)
+    assert exact.exact_ms == pytest.approx(0.5 * 1e3 * 18e9 / NIC)
+
+
 def test_cut_off_hosts_are_reported() -> None:
     fabric = clos(leaves=2, rails=1, spines=1, cables=1, hosts=1, links=(Link("leaf-0-r0", "s0", 1, NIC),))
     traffic = Traffic(

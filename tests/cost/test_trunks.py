@@ -25,7 +25,7 @@ def mixed() -> Fabric:
     regular = clos(leaves=2, rails=2, spines=2, cables=1)
     hosts = tuple(Host(f"n{i}", int(i == 2), 1 + i // 3) for i in range(6))
     return dataclasses.replace(
-        regular, host_types=kinds, hosts=hosts, islands=(Island("i", (3, 4), 900e9),), unusable_gpus=frozenset({(0, 1)})
+        regular, host_types=kinds, hosts=hosts, islands=(Island("i", (2, 3), 900e9),), unusable_gpus=frozenset({(0, 1)})
     )
 
 
@@ -60,9 +60,9 @@ def test_ring_goes_round_each_rail() -> None:
     fabric = mixed()
     out, into = ring(fabric)
     pairs = sorted(zip((out // 2).tolist(), (into // 2).tolist(), (out % 2).tolist(), strict=True))
-    # rail 0: 0-1-2-3 and 4-5-0 (3 and 4 are one island); rail 1 passes host 2 by
-    assert [(a, b) for a, b, rail in pairs if rail == 0] == [(0, 1), (1, 2), (2, 3), (4, 5), (5, 0)]
-    assert [(a, b) for a, b, rail in pairs if rail == 1] == [(0, 1), (1, 3), (4, 5), (5, 0)]
+    # rail 0: 0-1-2 and 3-4-5-0 (2 and 3 are one island); rail 1 passes host 2 by
+    assert [(a, b) for a, b, rail in pairs if rail == 0] == [(0, 1), (1, 2), (3, 4), (4, 5), (5, 0)]
+    assert [(a, b) for a, b, rail in pairs if rail == 1] == [(0, 1), (1, 3), (3, 4), (4, 5), (5, 0)]
 
 
 def test_irregular_trunks_are_found_and_mended() -> None:
@@ -108,6 +108,12 @@ def test_rails_that_never_meet_are_not_missing_cables() -> None:
     links = tuple(
         Link(f"leaf-{k}-r{q}", f"s{q}-{s}", 2, NIC) for k in range(3) for q in range(2) for s in range(2)
     )  # fmt: skip
+    assert not find_trunks(switch_graph(dataclasses.replace(regular, links=links))).irregular
+
+
+def test_one_stray_cable_makes_no_others_missing() -> None:
+    regular = clos(leaves=4, rails=1, spines=2)
+    links = (*regular.links, Link("leaf-0-r0", "s9", 2, NIC))
     assert not find_trunks(switch_graph(dataclasses.replace(regular, links=links))).irregular
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from topoplan.model.below import below
-from topoplan.model.fabric import Fabric
+from topoplan.model.fabric import Fabric, Group, Host, HostType, Nic, Tier
 from topoplan.planning.inputs import open_fabric
 from topoplan.planning.tree import tree_rows
 
@@ -37,6 +37,19 @@ def test_every_group_is_in_one_row_without_folding_and_counted_with_it() -> None
     leaves = [row for row in tree_rows(whole) if row.depth == 1]
     assert sum(len(row.groups) * row.hosts for row in leaves) == 320
     assert sum(len(row.groups) * row.broken for row in leaves) == 24
+
+
+def test_groups_are_alike_only_if_all_below_them_is() -> None:
+    """Two pods of six hosts, one as three and three, one as two and four; the same uplinks."""
+    kind = HostType("box", 1, (Nic(0, 50e9, 0),), 1, 0.0)
+    groups = [Group("core", 2), *(Group(f"pod-{p}", 1, 0, 1, (4.0,), 50e9) for p in range(2))]
+    groups += [Group(f"leaf-{k}", 0, 1 + k // 2, 1, (4.0,), 50e9) for k in range(4)]
+    sizes = (3, 3, 2, 4)
+    hosts = tuple(Host(f"n{k}-{i}", 0, 3 + k) for k, size in enumerate(sizes) for i in range(size))
+    it = Fabric("f", "ecmp", (kind,), hosts, (Tier("leaf", 10.0), Tier("pod", 20.0), Tier("core", 40.0)), tuple(groups))
+    assert [row.groups for row in tree_rows(it)] == [
+        ("core",), ("pod-0",), ("leaf-0", "leaf-1"), ("pod-1",), ("leaf-2",), ("leaf-3",)
+    ]  # fmt: skip
 
 
 def test_hosts_are_below_a_group_in_each_plane() -> None:

@@ -211,6 +211,11 @@ def test_specs() -> None:
         catalog.parse_spec("meta-roce-24k:pods")
 
 
+def test_another_seed_breaks_other_hosts() -> None:
+    down = [np.flatnonzero(load("azure-ndv5", broken=5, seed=seed).free_gpus == 0).tolist() for seed in range(3)]
+    assert len({tuple(hosts) for hosts in down}) == 3
+
+
 def test_former_names_still_work() -> None:
     assert load("dgx-h100-superpod-4su").name == "dgx-h100-superpod"
     assert load("gb200-nvl72x8").name == "gb200-nvl72"
