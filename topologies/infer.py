@@ -14,6 +14,8 @@ from topoplan.topologies.leaves import LeafGroup, Leaves, find_leaves
 from topoplan.topologies.levels import Levels, Node, find_levels
 from topoplan.topologies.readers.base import tiers
 
+_GUID = re.compile(r"H-([0-9A-Fa-f]{1,16})")  # card of an adapter in ibnetdiscover's output
+
 
 def to_fabric(
     cabling: Cabling,
@@ -62,7 +64,16 @@ def _host(plan: HostPlan, kind: int, group_index: Sequence[int]) -> Host:
     attach = plan.attachments(group_index)
     short = plan.name.split(".")[0]
     aliases = (("short", short),) if short != plan.name and not short.isdigit() else ()
-    return Host(plan.name, kind, -1 if attach else group_index[plan.home], attach, aliases)
+    return Host(plan.name, kind, -1 if attach else group_index[plan.home], attach, (*aliases, *_guids(plan)))
+
+
+def _guids(plan: HostPlan) -> tuple[tuple[str, str], ...]:
+    """GUID of each adapter as the alias "guid-N" of its first port's NIC N: joins this with what hosts say."""
+    found: dict[str, tuple[str, str]] = {}
+    for n, seat in enumerate(plan.seats):
+        if match := _GUID.fullmatch(seat.port.card):
+            found.setdefault(match[1], (f"guid-{n}", match[1].lower()))
+    return tuple(found.values())
 
 
 def _usual(cabling: Cabling) -> float:

@@ -317,3 +317,56 @@ def test_unusable_gpus_are_all_kept() -> None:
     network = dataclasses.replace(network, fabric=dataclasses.replace(network.fabric, unusable_gpus=drained))
     fabric = in_any_order(network, inside("t", box("h"), named=False))
     assert fabric.free_gpus.tolist() == [4, 0]
+
+
+def test_a_hosts_own_name_wins_over_an_alias_of_another() -> None:
+    network = tree("ib.out", {"l1": ["n1", "n2"]}, aliases={"n2": (("old", "n1"),)})
+    fabric = in_any_order(network, inside("k8s", box("h"), "n1"))
+    assert fabric.host_names == ("n1", "n2")
+
+
+def test_neighbours_in_two_groups_place_nobody() -> None:
+    best = tree("ib.out", {"l1": ["n1"], "l2": ["n3"]}, tells=CABLES, form="ib")
+    other = tree("slurm.conf", {"s1": ["n1", "n2", "n3"]}, assumed=["uplinks: 1:1"])
+    fabric = in_any_order(best, other)
+    assert fabric.groups[fabric.hosts[fabric.host_index["n2"]].group].name == "s1"
+
+
+def test_hosts_that_the_finer_islands_do_not_know_stay() -> None:
+    network = tree("ib.out", {"l1": ["n1", "n2", "n3", "n4", "n5", "n6"]})
+    coarse = racks("racks", {"r1": ["n1", "n2", "n5"], "r2": ["n3", "n4"]})
+    fine = racks("cliques", {"c1": ["n1"], "c2": ["n2"], "c3": ["n3"]})
+    fabric = in_any_order(network, coarse, fine, racks("some", {"s": ["n2", "n6"]}))
+    islands = {island.name: island.hosts for island in fabric.islands}
+    assert islands == {"c1": (0,), "c2": (1, 5), "r1": (4,), "c3": (2, 3)}
+
+
+def test_a_host_taken_out_whole_is_out_whole() -> None:
+    network = tree("slurm.conf", {"l1": ["n1", "n2"]}, box(gpus=4), assumed=UNKNOWN)
+    drained = frozenset((1, gpu) for gpu in range(4))
+    network = dataclasses.replace(network, fabric=dataclasses.replace(network.fabric, unusable_gpus=drained))
+    broken = inside("t", box("h", gpus=8), named=False)
+    broken = dataclasses.replace(broken, fabric=dataclasses.replace(broken.fabric, unusable_gpus=frozenset({(0, 5)})))
+    assert in_any_order(network, broken).free_gpus.tolist() == [7, 0]
+
+
+def test_other_assumptions_stay_with_their_file() -> None:
+    network = tree("ib.out", {"l1": ["n1"]}, assumed=["director chassis count as one"])
+    fabric = in_any_order(network, inside("t", box("h"), named=False, assumed=["rails of NICs: in order"]))
+    assert fabric.assumed == ("ib.out: director chassis count as one", "t: rails of NICs: in order")
+
+
+def test_ports_share_the_speed_of_their_nic() -> None:
+    network = tree("lldp", {"l1": ["n1"], "l2": []}, box(nics=2), assumed=["uplinks: 1:1"])
+    both = tuple(Attachment(nic, k, k - 1) for nic in (0, 1) for k in (1, 2))
+    hosts = (Host("n1", 0, attach=both),)
+    network = dataclasses.replace(network, fabric=dataclasses.replace(network.fabric, hosts=hosts))
+    fabric = in_any_order(network, inside("t", box("h", nics=2), named=False))
+    carried = {group.name: group.uplink_bandwidth_bytes_per_s for group in fabric.groups}
+    assert carried == {"core": 0, "l1": NDR, "l2": NDR}
+
+
+def test_the_order_of_the_network_file_is_kept() -> None:
+    fabric = in_any_order(tree("a", {"l2": ["n9", "n10"], "l1": ["n3", "n2"]}), inside("t", box("h"), named=False))
+    assert fabric.host_names == ("n9", "n10", "n3", "n2")
+    assert [group.name for group in fabric.groups] == ["core", "l2", "l1"]

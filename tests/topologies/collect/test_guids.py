@@ -1,0 +1,53 @@
+"""InfiniBand's GUIDs join a network file to collected hosts of other names, NIC by NIC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from topoplan.topologies import readers
+from topoplan.topologies.collect import reader as collected
+from topoplan.topologies.merge import Part, merge
+from topoplan.topologies.readers.base import HOST, NETWORK, ReadOptions
+
+TOPO = "\tGPU0\tGPU1\tNIC0\tNIC1\nGPU0\t X \tNV18\tSYS\tPIX\nGPU1\tNV18\t X \tPIX\tSYS\n" \
+    "\nNIC Legend:\n\n  NIC0: ibp0\n  NIC1: ibp1\n"  # fmt: skip
+
+
+def host(name: str, guids: tuple[str, str]) -> tuple[str, str]:
+    rows = "".join(
+        f"|device=ibp{n}\tport=1\tnode_guid={guid}\tstate=4: ACTIVE\trate=400 Gb/sec (4X NDR)\n"
+        for n, guid in enumerate(guids)
+    )
+    topo = "".join(f"|{line}\n" for line in TOPO.splitlines())
+    text = f"# topoplan collected 1\n@ host\n|name={name}\n@ nvidia-smi-topo\n{topo}@ infiniband\n{rows}@ end\n"
+    return text, f"{name}.collected"
+
+
+def test_guids_join_what_names_do_not(ibnet: type[Any]) -> None:
+    net = ibnet()
+    spine = net.switch("spine")
+    rails = [net.switch(f"leaf-r{rail}") for rail in range(2)]
+    for leaf in rails:
+        net.cable(leaf, spine)
+    cas = {}
+    for name in ("ib-a", "ib-b"):
+        for rail in range(2):
+            cas[name, rail] = net.ca(f"{name} mlx5_{rail}")
+            net.cable(cas[name, rail], rails[rail])
+
+    def spelt(name: str, rail: int) -> str:
+        digits = cas[name, rail][2:]
+        return ":".join(digits[i : i + 4] for i in range(0, 16, 4))
+
+    network = Part("ib.out", "ibnetdiscover", readers.read(net.text(), name="ib.out"), frozenset({HOST, NETWORK}))
+    # the kernel of n2 numbers its adapters the other way round
+    files = [
+        host("n1", (spelt("ib-a", 0), spelt("ib-a", 1))),
+        host("n2", (spelt("ib-b", 1), spelt("ib-b", 0))),
+    ]
+    fabric = merge([network, *collected.parts(files, ReadOptions())])
+    assert fabric.host_names == ("ib-a", "ib-b")
+    assert [fabric.alias_index[name] for name in ("n1", "n2")] == [0, 1]
+    rail_of = [{nic.name: (nic.rail, nic.gpu) for nic in fabric.host_types[host.type].nics} for host in fabric.hosts]
+    assert rail_of == [{"ibp0": (0, 1), "ibp1": (1, 0)}, {"ibp0": (1, 1), "ibp1": (0, 0)}]
+    assert not [line for line in fabric.assumed if "NIC i" in line]
