@@ -229,6 +229,21 @@ def test_cut_off_hosts_are_reported() -> None:
     assert predict(fabric, traffic, np.arange(2)).exposed_ms < np.inf  # the tiers cannot see it
 
 
+def test_a_rail_of_several_switches_shares_its_bytes() -> None:
+    kind = HostType("box", 1, (Nic(0, NIC, 0),), 1, 450e9)
+    groups = (
+        Group("top", 1),
+        Group("two", 0, 0, 1, (2.0,), NIC, ("a0", "a1")),
+        Group("one", 0, 0, 1, (1.0,), NIC, ("b",)),
+    )
+    links = (Link("a0", "s", 1, NIC), Link("a1", "s", 1, NIC), Link("b", "s", 1, NIC))
+    hosts = (Host("x", 0, 1), Host("y", 0, 2))
+    fabric = Fabric("f", "ecmp", (kind,), hosts, (Tier("leaf", 10.0), Tier("top", 20.0)), groups, links=links)
+    loads = port_loads(switch_graph(fabric), np.array([0]), np.array([1]), np.array([8e9]))
+    assert loads.bytes.tolist() == [[4e9, 4e9, 0.0], [0.0, 0.0, 8e9]]
+    assert loads.unreachable_bytes == 0
+
+
 def test_links_must_say_whose_they_are() -> None:
     fabric = clos()
     nameless = tuple(dataclasses.replace(group, switches=()) for group in fabric.groups)
