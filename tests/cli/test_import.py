@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,12 @@ def test_topology_takes_several(folder: Path, topoplan: Callable[..., Any]) -> N
     assert result.code == 0, result.err
     assert '"fabric"' in (folder / "plan" / "plan.json").read_text()
     assert "cliques+topo.txt+topology.conf" in (folder / "plan" / "plan.json").read_text()
+
+
+def test_show_takes_several(folder: Path, topoplan: Callable[..., Any]) -> None:
+    facts = json.loads(topoplan("show", "cliques", "topology.conf", "topo.txt", "-o", "json").out)
+    assert (facts["hosts"], facts["gpus"], facts["islands"]) == (4, 8, 2)
+    assert topoplan("show").code == 2
 
 
 def test_nothing_is_written_when_files_contradict(folder: Path, topoplan: Callable[..., Any]) -> None:

@@ -19,29 +19,38 @@ Examples:
   topoplan show fabric.yaml
   topoplan show two-pods-fragmented -o json
   topoplan show gb200-nvl72:racks=4,broken=3 --svg fabric.svg
+  topoplan show ibnetdiscover.out nvidia-smi-topo.txt
   topoplan show plan --svg plan.svg"""
 
 
 @click.command("show", epilog=EPILOG)
-@click.argument("what", metavar="FABRIC|PLAN")
+@click.argument("what", nargs=-1, required=True, metavar="FABRIC...|PLAN")
 @click.option("--format", "format_name", metavar="FORMAT", help="Reader for a foreign file; by content otherwise.")
 @click.option("--host-type", metavar="NAME", help="What the hosts of a foreign file are (topoplan catalog).")
 @click.option("--svg", metavar="FILE", help="Draw the fabric, with the plan's stages on it, into FILE.")
 @click.option("--all", "everything", is_flag=True, help="A line for each group; those that are alike share one else.")
 @options.output
 def command(
-    what: str, format_name: str | None, host_type: str | None, svg: str | None, everything: bool, output: str
+    what: tuple[str, ...],
+    format_name: str | None,
+    host_type: str | None,
+    svg: str | None,
+    everything: bool,
+    output: str,
 ) -> None:
-    """Show a fabric (tiers, groups, uplinks, free and broken hosts) or a plan."""
+    """Show a fabric (tiers, groups, uplinks, free and broken hosts) or a plan.
+
+    Several topology files, or a folder of them, are merged as by topoplan import.
+    """
     from topoplan.planning.folder import is_plan, open_plan  # noqa: PLC0415 - help stays quick
     from topoplan.planning.inputs import open_fabric  # noqa: PLC0415
     from topoplan.planning.summary import fabric_summary  # noqa: PLC0415
 
-    if is_plan(Path(what)):
+    if len(what) == 1 and is_plan(Path(what[0])):
         from topoplan.cli.plans import draw_plan, show_experts, show_plan  # noqa: PLC0415
         from topoplan.planning.expert_record import read_outcome  # noqa: PLC0415
 
-        opened = open_plan(what)
+        opened = open_plan(what[0])
         if svg:
             draw_plan(opened.plan, opened.job, svg)
         outcome = read_outcome(opened.path, opened.plan)
