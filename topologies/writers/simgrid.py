@@ -1,7 +1,7 @@
 """Writer of SimGrid platform XML (DTD 4.1): GPUs as SimGrid hosts, switches as routers, cables as split-duplex links.
 
 One zone with Dijkstra routing: each GPU reaches the switch of each of its NICs, and a router that stands for its NVLink
-domain. Ways over NVLink are made longer than any through the network, so that rails meet in the network where they can.
+domain. Routes are lengthened so that NVLink serves its domain alone and rails meet in the network where they can.
 Cables alike between two switches are one link of their bandwidth together, as SimGrid shares links fairly: what comes
 of hashing flows onto them is not simulated.
 
@@ -23,8 +23,14 @@ from topoplan.topologies.writers.cables import Cable, cables
 _HOP_S = 0.5e-6
 _NVLINK_S = 25e-9
 _FLOPS = 1e12  # assumed where the host type has none: communication is what is simulated
-NVLINK = "nvlink"  # what routers of NVLink domains and links to them are called by
-_DETOUR = 6  # links that cost nothing on the way to and from the NVLink router; a way over six tiers has as many
+DETOUR = "detour"  # link that only makes routes longer
+NVLINK = "nvlink"  # what routers of NVLink domains, and links to them, are called by
+# SimGrid's Dijkstra counts links. With t tiers a way between two NICs' switches has 2 (t - 1) links at most; links that
+# cost nothing make NVLink (2 + 2 x 4) longer than that up to 5 tiers, so that no GPU relays for others where the
+# network
+# offers a way, and two NICs (2 + 2 x 6) longer than NVLink, so that GPUs of one domain use it.
+_NVLINK_DETOUR = 4
+_NIC_DETOUR = 6
 MAX_ROUTES = 4_000_000  # assumed: SimGrid needs about 1 kB for each
 
 
@@ -74,9 +80,7 @@ _Route = tuple[str, str, list[tuple[str, str]]]
 
 def _nvlink(zone: ET.Element, fabric: Fabric, names: list[str], domains: dict[int, list[int]]) -> list[_Route]:
     """A router for each NVLink domain, and a link and routes of one hop to it for each of its GPUs."""
-    ET.SubElement(
-        zone, "link", id="detour", bandwidth="1e18Bps", latency="0s", sharing_policy="FATPIPE"
-    )  # length alone: routes with it are never the shortest where the network offers one
+    ET.SubElement(zone, "link", id=DETOUR, bandwidth="1e18Bps", latency="0s", sharing_policy="FATPIPE")
     routes: list[_Route] = []
     for domain, gpus in domains.items():
         if len(gpus) < 2:
@@ -86,7 +90,7 @@ def _nvlink(zone: ET.Element, fabric: Fabric, names: list[str], domains: dict[in
         for gpu in gpus:
             link = f"{names[gpu]}-{NVLINK}"
             _link(zone, link, float(fabric.gpu_scale_up[gpu]), _NVLINK_S)
-            detour = [("detour", "")] * _DETOUR
+            detour = [(DETOUR, "")] * _NVLINK_DETOUR
             routes += [
                 (names[gpu], router, [(link, "UP"), *detour]),
                 (router, names[gpu], [*detour, (link, "DOWN")]),
@@ -120,7 +124,8 @@ def _network(zone: ET.Element, fabric: Fabric, names: list[str], found: list[Cab
         for local, nics in enumerate(kind.nics_of_gpu):
             if cable.nic in nics:
                 gpu = names[int(fabric.gpu_offset[h]) + local]
-                routes += [(gpu, cable.b, [(link, "UP")]), (cable.b, gpu, [(link, "DOWN")])]
+                detour = [(DETOUR, "")] * _NIC_DETOUR
+                routes += [(gpu, cable.b, [(link, "UP"), *detour]), (cable.b, gpu, [*detour, (link, "DOWN")])]
     for (a, b), bandwidth in trunks.items():
         link = f"{a}--{b}"
         _link(zone, link, bandwidth, _HOP_S)
