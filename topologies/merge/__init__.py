@@ -8,6 +8,7 @@ matter.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -31,6 +32,8 @@ from topoplan.topologies.merge.parts import (
 )
 from topoplan.topologies.merge.types import Joined, TypeJoiner
 from topoplan.topologies.readers.base import ISLANDS, NETWORK
+
+_NO_NICS = re.compile(r"host type \S+ has no NICs")
 
 __all__ = ["OWN_FORMAT", "Part", "merge"]
 
@@ -247,6 +250,13 @@ class _Merge:
         for name in sorted(formats):
             lacking[tuple(sorted(set().union(*named.values()) - named[name]))].append(name)
         found = []
+        for name, members in sorted(named.items()):
+            others = set().union(*(other for what, other in named.items() if what != name))
+            if others and not members & others:
+                found.append(
+                    f"{self._source_of(formats[name])} has no host in common with the other files: is it of another "
+                    "cluster, or does it call hosts by other names?"
+                )
         for absent, names in sorted(lacking.items()):
             having = [self._source_of(formats[other]) for other in formats if named[other] & set(absent)]
             if absent:
@@ -280,9 +290,11 @@ class _Merge:
     def _told(self) -> list[str]:
         """Warnings of the parts, each with its file, one that several files have once."""
         sources: defaultdict[str, list[str]] = defaultdict(list)
+        cabled = all(joined.kind.nics for joined in self._types.joined)  # some files may show no NICs
         for part in self._parts:
             for text in part.fabric.warnings:
-                sources[text].append(part.source)
+                if not (cabled and _NO_NICS.search(text)):
+                    sources[text].append(part.source)
         return [f"{_files(names)}: {text}" for text, names in sources.items()]
 
     def _assumed(self) -> list[str]:

@@ -174,6 +174,7 @@ class _Join:
         self._base = views[0]
         cabled = [view for view in views if view.part == network]
         self._cabled = cabled[0] if cabled else None
+        self._scale_up = views[0].part  # part that its bandwidth comes from
         self._warnings: list[str] = []
         self._assumed: list[str] = []
 
@@ -190,6 +191,7 @@ class _Join:
                 self._refine(nics, known, view)
             kind = self._fill(kind, view)
         self._notes.decide(GPUS, base.part)
+        self._notes.decide(SCALE_UP, self._scale_up)
         nic_of: dict[int, int] = {n: n for n in range(len(nics))}
         cabled = self._cabled
         rails_of = base
@@ -233,13 +235,11 @@ class _Join:
         changes: dict[str, float] = {}
         same = other.gpus == kind.gpus
         known = self._parts[self._base.part].knows(SCALE_UP)
-        self._notes.decide(SCALE_UP, self._base.part)
         if self._standing[view.part] >= SAID and same and part.knows(SCALE_UP):
             mine, theirs = kind.scale_up_bandwidth_bytes_per_s, other.scale_up_bandwidth_bytes_per_s
             if not known and theirs and kind.scale_up_gpus > 1:
                 changes["scale_up_bandwidth_bytes_per_s"] = theirs
-                self._notes.decide(SCALE_UP, view.part)
-                self._notes.deciders[SCALE_UP].discard(self._base.part)
+                self._scale_up = view.part
             elif known and _differ(mine, theirs) and self._standing[view.part] >= TYPE:
                 self._disagree("NVLink of a GPU", self._base, mine, view, theirs, "the first counts")
         for name in ("gpu_memory_bytes", "flops_per_s"):

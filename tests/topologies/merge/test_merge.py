@@ -370,3 +370,21 @@ def test_the_order_of_the_network_file_is_kept() -> None:
     fabric = in_any_order(tree("a", {"l2": ["n9", "n10"], "l1": ["n3", "n2"]}), inside("t", box("h"), named=False))
     assert fabric.host_names == ("n9", "n10", "n3", "n2")
     assert [group.name for group in fabric.groups] == ["core", "l2", "l1"]
+
+
+def test_files_without_a_host_in_common() -> None:
+    fabric = in_any_order(tree("ib.out", {"l1": ["a", "b"]}, form="ib"), tree("slurm.conf", {"s1": ["x", "y"]}))
+    assert "ib.out has no host in common with the other files: is it of another cluster" in text(fabric)
+    assert "no host in common" not in text(in_any_order(tree("a", {"l1": ["a"]}), tree("b", {"l1": ["x"]})))
+
+
+def test_a_host_file_without_nics_is_no_matter_where_cables_show_them() -> None:
+    bare = HostType("bare", 4, (), 4, 450e9)
+    part = inside("topo.txt", bare, named=False)
+    part = dataclasses.replace(
+        part, fabric=dataclasses.replace(part.fabric, warnings=("host type bare has no NICs, so ...",))
+    )
+    fabric = in_any_order(tree("ib.out", {"l1": ["n1"]}, tells=CABLES), part)
+    assert len(fabric.host_types[0].nics) == 4
+    assert "no NICs" not in text(fabric)
+    assert "nearest GPU of each NIC of 1 host (n1): in order" in text(fabric)
