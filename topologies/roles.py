@@ -108,17 +108,20 @@ def _by_ports(kinds: Counter[str]) -> str:
 
 
 def _by_place(roles: Roles, devices: Sequence[str], near: Mapping[str, Counter[str]]) -> None:
-    """Of what is left, neighbours of hosts are switches; without hosts, devices with fewest cables are hosts.
+    """Of what is left, devices with fewest cables are hosts, the others switches.
 
-    A host has a few ports, as many as most others, and stands between switches that carry more: it is a local minimum
-    of the graph. Spines above small leaves are minima too, but few, and with more cables.
+    A host has a few ports, no more than known hosts or than most others, and stands between switches that carry more:
+    it is a local minimum of the graph. Spines above small leaves are minima too, but few, and with more cables.
     """
     cables = {device: near[device].total() for device in near}
-    lowest: list[str] = []
-    if not roles.hosts():
-        lowest = [device for device in devices if all(cables[device] < cables[other] for other in near[device])]
-    sizes = Counter(cables[device] for device in lowest)
-    usual = max(sizes, key=lambda n: (sizes[n], -n), default=0)
+    known = roles.hosts() & near.keys()
+    lowest = [
+        device
+        for device in devices
+        if not known & near[device].keys() and all(cables[device] < cables[other] for other in near[device])
+    ]
+    sizes = Counter(cables[device] for device in known or lowest)
+    usual = max(sizes) if known else max(sizes, key=lambda n: (sizes[n], -n), default=0)
     hosts = {device for device in lowest if cables[device] <= usual}
     found: defaultdict[str, list[str]] = defaultdict(list)
     for device in devices:
