@@ -33,6 +33,11 @@ from topoplan.topologies.merge.parts import (
 from topoplan.topologies.merge.types import Joined, TypeJoiner
 from topoplan.topologies.readers.base import ISLANDS, NETWORK
 
+# Formats whose names are those that launchers use, and those with ids of instances; all others are in between.
+_LAUNCHERS_KNOW = frozenset(
+    (OWN_FORMAT, "collected", "scontrol", "slurm", "slurm-block", "slurm-yaml", "kubernetes", "hypernode")
+)
+_CLOUDS = frozenset(("aws", "gcp", "oci"))
 _NO_NICS = re.compile(r"host type \S+ has no NICs")
 
 __all__ = ["OWN_FORMAT", "Part", "merge"]
@@ -119,9 +124,10 @@ class _Merge:
         self._machines = [machines[m] for m in self._order]
 
     def _naming(self, p: int) -> tuple[object, ...]:
-        """Sort key of parts: whose names hosts are called by. Those of the network, as launch files need them."""
+        """Sort key of parts: whose names hosts are called by, the names that launchers know first."""
         part = self._parts[p]
-        return (NETWORK not in part.tells, ISLANDS not in part.tells, part.generic, -len(part.fabric.hosts), p)
+        known = 0 if part.format in _LAUNCHERS_KNOW else 2 if part.format in _CLOUDS else 1
+        return (part.generic, known, NETWORK not in part.tells, ISLANDS not in part.tells, -len(part.fabric.hosts), p)
 
     def _physical_order(self, machines: Sequence[Machine]) -> list[int]:
         """Machines by group, the groups depth first; those without one last."""
