@@ -249,6 +249,7 @@ def test_the_script_asks_the_tools_that_are_there(tmp_path: Path) -> None:
 def test_a_command_that_hangs_is_stopped(tmp_path: Path, with_timeout: bool) -> None:
     tools = tmp_path / "bin"
     stub(tools, "ibstat", "echo before; exec sleep 100")
+    stub(tools, "nvidia-smi", "echo 'GPU 0'; exec sleep 100")
     for name in ("uname", "tr", "sed", "cut", "mkdir", "mv", "rm", "head", "sleep", "cat", "grep"):
         (tools / name).symlink_to(shutil.which(name) or name)
     if with_timeout:
@@ -261,6 +262,7 @@ def test_a_command_that_hangs_is_stopped(tmp_path: Path, with_timeout: bool) -> 
     )  # fmt: skip
     assert result.returncode == 0
     assert "@ ibstat\n|before\n" in result.stdout
+    assert "@ nvidia-smi-fabric\n|GPU 0\n" in result.stdout
     assert result.stdout.endswith("@ end\n")
 
 
