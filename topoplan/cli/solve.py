@@ -45,7 +45,7 @@ the best plan so far, are the exceptions and are noted in run.json."""
 @click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
 @options.topology
 @click.option("--hosts", metavar="LIST", help='Hosts to plan within: "node-[1-16]", or - to read them from stdin.')
-@click.option("--require", metavar="TIER", default="", help="Keep all ranks in one group of it: leaf, pod ...")
+@click.option("--require", metavar="TIER", default="", help="Keep all ranks in one group: leaf, pod, island ...")
 @click.option("--spares", metavar="N", type=click.IntRange(0), default=0, help="Set N free hosts near the job aside.")
 @click.option("--reserve", metavar="LIST", default="", help="Hosts never to use.")
 @click.option("--avoid", metavar="LIST", default="", help="Hosts to use only where the others do not suffice.")
