@@ -79,6 +79,7 @@ def test_nics_go_by_path_and_are_named_by_the_legend() -> None:
         table(switched(2, 12, SCRAMBLED), list(NAMES), join="    ") + legend(NAMES),
         PLAIN.replace("NV12\tNODE", "NV12\nNODE"),  # rows are broken too
         table(switched(2, 12, SCRAMBLED), list(NAMES.values())),  # old drivers name the columns themselves
+        "\tGPU0\tGPU1\nGPU0\tX\tOK\nGPU1\tOK\tX\n\n" + PLAIN,  # topo -p2p stands before it
         PLAIN + legend({"NIC7": "mlx5_bond_0"}),
         PLAIN.replace("CPU Affinity", "CPU Affi        nity"),  # a terminal broke the line, and it was joined again
     ],
@@ -86,6 +87,11 @@ def test_nics_go_by_path_and_are_named_by_the_legend() -> None:
 def test_however_it_is_printed(text: str) -> None:
     assert host(text).nics == host(PLAIN).nics
     assert host(text).domain_of_gpu == (0, 0)
+
+
+def test_of_several_tables_the_first_is_read() -> None:
+    assert not any("tables" in line for line in read(PLAIN + "\tGPU0\tGPU1\nGPU0\tX\tOK\nGPU1\tOK\tX\n").warnings)
+    assert any("2 such tables" in line for line in read(PLAIN + PLAIN).warnings)
 
 
 def test_numa_nodes_may_be_lists_empty_or_missing() -> None:
