@@ -102,6 +102,8 @@ def test_a_folder_of_hosts(tmp_path: Path) -> None:
     assert island.hosts == (0, 1)
     assert island.bandwidth_bytes_per_s == 450e9
     assert not any("bandwidth of NICs" in line for line in fabric.assumed)
+    assert fabric.routing == "adaptive"
+    assert any("adaptive, as usual on InfiniBand, which the adapters speak" in line for line in fabric.assumed)
 
 
 def test_neighbours_go_by_the_devices_behind_interfaces(tmp_path: Path) -> None:
