@@ -82,7 +82,7 @@ def command(jobs: tuple[str, ...], out: str | None, time_limit: float | None, ou
     reads = [open_job(job) for job in jobs]
     folders = _folders(out, [read.job.name for read in reads])
     names = asked["launchers"] or DEFAULT_LAUNCHERS
-    with SearchWatch(time_limit) as watch:
+    with SearchWatch(time_limit, asked["objective"]) as watch:
         plans, within, steps = _plan(reads, asked, names, watch)
     if watch.stopped:
         render.note(f"stopped by {watch.reason}: this is the best plan so far")
