@@ -51,9 +51,24 @@ class GraphLoads:
 
 
 def placement_loads(graph: SwitchGraph, routes: Routes, size_bytes: FloatArray) -> GraphLoads:
-    """Loads of the flows of a placement, `size_bytes` [flows] float64; those inside an NVLink domain use no cable."""
+    """Loads of the flows of a placement, `size_bytes` [flows] float64; those inside an NVLink domain use no cable.
+
+    Where GPUs use several rails together, each carries its share of a flow, by the bandwidth of the receiving NICs.
+    """
     outside = np.flatnonzero(~routes.inside)
-    return port_loads(graph, routes.out_port[outside], routes.in_port[outside], size_bytes[outside])
+    out_port, in_port, size = routes.out_port[outside], routes.in_port[outside], size_bytes[outside]
+    fabric, rails = routes.fabric, routes.fabric.rails
+    alike = [np.flatnonzero(fabric.rail_bundle == bundle) for bundle in fabric.rail_bundle]
+    width = max(map(len, alike))
+    if width == 1:
+        return port_loads(graph, out_port, in_port, size)
+    member = np.array([np.resize(rail, width) for rail in alike])  # [rails, width], the first ones again where fewer
+    fresh = np.array([np.arange(width) < len(rail) for rail in alike])
+    out, into = (port[:, None] - port[:, None] % rails + member[port % rails] for port in (out_port, in_port))
+    room = fabric.port_bandwidth[into] * fresh[in_port % rails] * (fabric.port_bandwidth[out] > 0)
+    total = room.sum(1, keepdims=True)
+    share = np.divide(room, total, out=np.zeros_like(room), where=total > 0) * size[:, None]
+    return port_loads(graph, out.ravel(), into.ravel(), share.ravel())
 
 
 def port_loads(graph: SwitchGraph, out_port: IntArray, in_port: IntArray, size_bytes: FloatArray) -> GraphLoads:

@@ -239,7 +239,7 @@ def _nic_bytes(fabric: Fabric) -> FloatArray:
     reach = standard.receivers(fabric)
     island = standard.host_island(fabric)
     inside = np.bincount(island, reach.sum(1))[island]
-    result: FloatArray = (reach * (reach.sum() - inside)[:, None]).ravel()
+    result: FloatArray = (standard.arrivals(fabric, reach) * (reach.sum() - inside)[:, None]).ravel()
     return result
 
 
