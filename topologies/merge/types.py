@@ -112,7 +112,9 @@ class TypeJoiner:
                 views = (donor, *views)
             key = (views, network[m], rails_matter[m])
             if key not in cache:
-                cache[key] = _Join(parts, self._standing, views, network[m], rails_matter[m], self.notes).result()
+                cache[key] = _Join(
+                    parts, self._standing, views, network[m], rails_matter[m], self.notes, machine.name
+                ).result()
             joined, warnings, assumed = cache[key]
             for text in warnings:
                 self.notes.found.setdefault(text, []).append(machine.name)
@@ -168,7 +170,9 @@ class _Join:
         network: int,
         rails_matter: bool,
         notes: Notes,
+        example: str,
     ) -> None:
+        self._example = example  # a host of this combination, for messages
         self._parts, self._standing, self._rails_matter, self._notes = parts, standing, rails_matter, notes
         self._views = views
         self._base = views[0]
@@ -223,7 +227,7 @@ class _Join:
         told = f"{here} GPUs in {self._source(self._base)}, {there} in {self._source(view)}"
         if self._standing[view.part] == self._standing[self._base.part] > SAID:
             raise InputError(
-                f"a host has {told}",
+                f"host {self._example} has {told}",
                 hint="say which hosts each file describes: FILE=node-[1-16]" if self._standing[view.part] == TYPE
                 else "one of the files is of another day or another host: leave it out",
             )  # fmt: skip

@@ -231,7 +231,7 @@ def test_two_types_without_hosts_are_refused_and_hosts_settle_it() -> None:
     a, b = inside("a.xml", box("a", gpus=4), "a", named=False), inside("b.xml", box("b", gpus=8), "b", named=False)
     with pytest.raises(InputError, match="FILE=node") as caught:
         merge([network, a, b])
-    assert "4 GPUs in a.xml, 8 in b.xml" in str(caught.value)
+    assert "host n1 has 4 GPUs in a.xml, 8 in b.xml" in str(caught.value)
     fabric = in_any_order(network, dataclasses.replace(a, hosts=("n1",)), dataclasses.replace(b, hosts=("n2",)))
     assert [fabric.host_types[host.type].name for host in fabric.hosts] == ["a", "b"]
     with pytest.raises(InputError, match="describes 2 hosts by name"):
