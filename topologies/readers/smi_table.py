@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from topoplan.errors import InputError, Place
 from topoplan.topologies.readers.base import lines
 
 MAX_LINE = 32_768  # characters; a row of 16 GPUs and 500 NICs has 4,000
+MAX_TABLES = 1000  # in one text
 MAX_HEADER = 12  # lines that a terminal may break the header into
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 _CELL = re.compile(r"X|NV\d{1,3}|PIX|PXB|PHB|NODE|SYS|SOC")
@@ -80,7 +82,7 @@ def find_table(text: str, path: str) -> Table:
         There is none, or its header and rows do not fit.
     """
     listed = [(number, _clean(line)) for number, line in lines(text, path)]
-    starts = {i: len(_cells(line[found[1] :], 2)[0]) for i, line, found in _first_rows(listed)}
+    starts = {i: len(_cells(line[found[1] :], 2)[0]) for i, line, found in islice(_first_rows(listed), MAX_TABLES)}
     if not starts:
         hint = "give the output of: nvidia-smi topo -m"
         raise InputError("no row of GPU0 as nvidia-smi topo -m prints it", place=Place(path), hint=hint)
