@@ -41,6 +41,7 @@ _HEADERS = {
 _PART_OF = {word: part for part, words in _HEADERS.items() for word in words.split()}
 _UNITS = {"bps": "b/s", "kbps": "kb/s", "mbps": "Mb/s", "gbps": "Gb/s", "tbps": "Tb/s", "gb/s": "Gb/s", "mb/s": "Mb/s"}
 _BARE = re.compile(r"\d+(?:\.\d+)?")
+_MAX_SPEED = 1e9  # assumed: above any, in whatever unit; bounds what is multiplied by the unit
 _SHORT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(?:bE?|BASE.*|E)?(?:bps|b/s|bit/s|Bit/s)?", re.IGNORECASE)
 _HINT = "name the columns, as in --columns a=Switch,a_port=Port,b=Server,b_port=NIC,bandwidth=Speed:Gb/s"
 
@@ -243,7 +244,7 @@ def _bandwidth(text: str, unit: str, place: Place) -> float:
         return parse_bandwidth(text)
     except ValueError as error:
         match = _SHORT.fullmatch(text)
-        if not match or not float(match[1]):
+        if not match or not 0 < float(match[1]) < _MAX_SPEED:
             raise InputError(str(error)[:200], place=place) from None
     return parse_bandwidth(f"{match[1]} {match[2].upper()}b/s")
 
