@@ -6,75 +6,18 @@ of its own. The necks of the groups together are nearly the whole bound, which r
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from topoplan.errors import SolverMissingError
 from topoplan.model.fabric import IntArray
+from topoplan.solvers.ranks.cpsat import Stop, cp_model, cp_solver
 from topoplan.solvers.ranks.exact import ExactResult, ExactTask, Level
 from topoplan.solvers.ranks.exact_symmetry import orbit, twin_blocks, twin_cells
 
 NECK_SHARE = 0.25  # of the work for necks, at most
 NAME = "CP-SAT"
-LOOK_S = 0.2  # between two looks at what may stop the search
-
-
-def _ortools() -> ModuleType:
-    try:
-        with warnings.catch_warnings():
-            # its compiled parts have no __module__, which Python 3.12 and pytest speak of
-            warnings.filterwarnings("ignore", category=DeprecationWarning)
-            from ortools.sat.python import cp_model  # noqa: PLC0415 - slow, and only for small jobs
-    except ImportError as error:
-        raise SolverMissingError(
-            "proofs of optimality need OR-Tools, which is not installed", hint="pip install ortools"
-        ) from error
-    module: ModuleType = cp_model
-    return module
-
-
-@dataclass(eq=False)
-class Stop:
-    """What ends a search before its budget; what is cut short so may differ between runs.
-
-    Parameters
-    ----------
-    deadline
-        Reading of `time.monotonic` at which it stops in any case.
-    look
-        Asked now and then with a proven lower bound (-1 while there is none); returns False to stop.
-    """
-
-    deadline: float | None = None
-    look: Callable[[float], bool] = lambda _: True
-    stopped: bool = False
-
-    def run(self, solver: Any, model: Any, *, tell: bool) -> Any:
-        """Status of solving a model, None where the search had ended before.
-
-        CP-SAT works in a thread of its own: Python hears a Ctrl-C only between two steps of its main thread.
-        """
-        if self.stopped:
-            return None
-        if self.deadline is not None:
-            solver.parameters.max_time_in_seconds = max(0.01, self.deadline - time.monotonic())
-        answer, bound = ThreadPoolExecutor(1), [-1.0]
-        if tell:
-            solver.best_bound_callback = lambda value: bound.__setitem__(0, float(value))
-        with answer:
-            future = answer.submit(solver.solve, model)
-            while not wait([future], LOOK_S).done:
-                self.stopped = self.stopped or not self.look(bound[0])
-                if self.stopped:
-                    solver.stop_search()
-            return future.result()
 
 
 def solve_cpsat(task: ExactTask, work: float, seed: int = 0, stop: Stop | None = None) -> ExactResult:
@@ -85,12 +28,12 @@ def solve_cpsat(task: ExactTask, work: float, seed: int = 0, stop: Stop | None =
     SolverMissingError
         OR-Tools is not installed.
     """
-    cp, stop = _ortools(), stop or Stop()
+    cp, stop = cp_model(), stop or Stop()
     start = task.cost(task.start)
     if not task.levels or not len(task.ends):
         return ExactResult(task.start, start, start, NAME)
     model = _Model(cp, task, necks(task, work * NECK_SHARE, seed, stop))
-    solver = _solver(cp, work, seed)
+    solver = cp_solver(cp, work, seed)
     status = stop.run(solver, model.model, tell=True)
     if status is None:
         return ExactResult(task.start, start, 0.0, NAME)
@@ -102,23 +45,12 @@ def solve_cpsat(task: ExactTask, work: float, seed: int = 0, stop: Stop | None =
     return ExactResult(cell, cost, lower, NAME) if cost < start else ExactResult(task.start, start, lower, NAME)
 
 
-def _solver(cp: ModuleType, work: float, seed: int) -> Any:
-    solver = cp.CpSolver()
-    # one worker and deterministic time: the same answer on every run and machine
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = seed
-    solver.parameters.max_deterministic_time = work
-    solver.parameters.linearization_level = 2
-    solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
-    return solver
-
-
 def necks(task: ExactTask, work: float, seed: int = 0, stop: Stop | None = None) -> dict[int, int]:
     """Number of blocks c -> weight that any c blocks exchange with the others at least, for every size of group."""
     sizes = {min(c, task.blocks - c) for level in task.levels for k in range(level.count) for c in task.sizes(level, k)}
-    cp, result = _ortools(), {0: 0}
+    cp, result = cp_model(), {0: 0}
     for c in sorted(sizes - {0}):
-        result[c] = _neck(cp, task, c, _solver(cp, work / len(sizes), seed), stop or Stop())
+        result[c] = _neck(cp, task, c, cp_solver(cp, work / len(sizes), seed), stop or Stop())
     return {**result, **{task.blocks - c: weight for c, weight in result.items()}}
 
 

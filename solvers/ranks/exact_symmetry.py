@@ -29,7 +29,8 @@ def twin_cells(task: ExactTask) -> list[tuple[int, int]]:
     return pairs
 
 
-def _matrix(task: ExactTask) -> IntArray:
+def matrix(task: ExactTask) -> IntArray:
+    """[blocks, blocks] int64 weight between any two blocks."""
     table = np.zeros((task.blocks, task.blocks), np.int64)
     table[task.ends[:, 0], task.ends[:, 1]] = task.weight
     table[task.ends[:, 1], task.ends[:, 0]] = task.weight
@@ -38,7 +39,7 @@ def _matrix(task: ExactTask) -> IntArray:
 
 def twin_blocks(task: ExactTask) -> list[tuple[int, int]]:
     """Pairs of blocks (earlier, later) of one kind that talk alike to all others; the earlier has the lower cell."""
-    table, pairs = _matrix(task), []
+    table, pairs = matrix(task), []
     for b in range(task.blocks):
         for a in range(b - 1, -1, -1):
             others = np.ones(task.blocks, bool)
@@ -54,7 +55,7 @@ def orbit(task: ExactTask) -> list[int]:
 
     Tried are rotations and reflections of runs of blocks: those of rings in a grid of ranks.
     """
-    table, n = _matrix(task), task.blocks
+    table, n = matrix(task), task.blocks
     index = np.arange(n)
     found: set[int] = set()
     for run in (run for run in range(2, n + 1) if n % run == 0):

@@ -67,11 +67,13 @@ def _solve(task: ExactTask, params: ExactParams, look: Callable[[float], bool]) 
         from topoplan.solvers.ranks.exact_ilp import solve_ilp  # noqa: PLC0415 - only for those who ask for it
 
         return solve_ilp(task, min(params.work, params.seconds_left), params.solver)
-    from topoplan.solvers.ranks.exact_cpsat import Stop, solve_cpsat  # noqa: PLC0415 - large jobs never need it
+    from topoplan.solvers.ranks.cpsat import Stop  # noqa: PLC0415 - large jobs never need these
+    from topoplan.solvers.ranks.exact_cpsat import solve_cpsat  # noqa: PLC0415
+    from topoplan.solvers.ranks.exact_sets import solve_sets  # noqa: PLC0415
 
     start = task.start_hop_bytes()
     stop = Stop(params.deadline, lambda bound: look(start - task.hop_bytes(max(bound, 0.0))))
-    return solve_cpsat(task, params.work, params.seed, stop)
+    return solve_sets(task, params.work, params.seed, stop) or solve_cpsat(task, params.work, params.seed, stop)
 
 
 def _hosts(task: ExactTask, result: ExactResult, place: IntArray) -> IntArray:

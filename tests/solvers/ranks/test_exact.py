@@ -17,8 +17,9 @@ from topoplan.model.fabric import Fabric, Island, Tier
 from topoplan.model.traffic import Traffic
 from topoplan.solvers.ranks import ExactParams, Progress, RankParams, RankProblem, solve_ranks
 from topoplan.solvers.ranks.blocks import contract
+from topoplan.solvers.ranks.cpsat import Stop
 from topoplan.solvers.ranks.exact import ExactTask, exact_task
-from topoplan.solvers.ranks.exact_cpsat import Stop, necks, solve_cpsat
+from topoplan.solvers.ranks.exact_cpsat import necks, solve_cpsat
 from topoplan.solvers.ranks.exact_ilp import choose_solver, solve_ilp
 from topoplan.solvers.ranks.exact_symmetry import orbit, twin_blocks, twin_cells
 
@@ -193,7 +194,7 @@ def test_32_hosts_are_proven_quickly(leaves: list[int], fabrics: Make, grid_jobs
 
 def test_a_missing_solver_is_said(monkeypatch: pytest.MonkeyPatch, fabrics: Make, grid_jobs: Make) -> None:
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
-    problem = RankProblem(fabrics([3, 3], 2), grid_jobs(2, 3, 2))
+    problem = RankProblem(fabrics([6, 7, 5, 8, 6], 2), grid_jobs(2, 8, 4, 4))  # a relaxation alone proves less
     with pytest.raises(SolverMissingError, match="OR-Tools"):
         solve_ranks(problem, RankParams(proposals=100, exact=ExactParams(demanded=True)))
     # not asked for: the plan comes without the proof
