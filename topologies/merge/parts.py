@@ -17,11 +17,18 @@ OWN_FORMAT = "topoplan"  # our Fabric YAML, which tells all it holds
 _SHORT = 60  # characters of a host list that a message shows whole
 _SHOWN = 3  # names that it lists before it only counts them
 
+_MAX_LINE = 500  # characters of a line that tell its subject
+
 # Readers say in `Fabric.assumed` what they filled in, one line a subject; these tell what a line is about.
 _SUBJECTS = {
-    GPUS: re.compile(r"\b\d+ GPUs\b|^GPUs\b|number of GPUs|all hosts:"),
+    GPUS: re.compile(
+        r"^(?!.*\bas (?:the file|the platform|their devices) says?)"  # then they are known
+        r"(?:all hosts:|GPUs of a host|GPUs and scale-up|.*number of GPUs|.*\b\d+ GPUs, each with)"
+    ),
     NIC_SPEED: re.compile(
-        r"\bNICs?\b.*(?:bandwidth|speed|[GT]b/s)|(?:bandwidth|speed)s?\b.*\b(?:NIC|cable)s?\b", re.IGNORECASE
+        r"^(?!.*NICs as cabled)"
+        r".*(?:\bNICs?\b.*(?:bandwidth|speed|[GT]b/s)|(?:bandwidth|speed)s?\b.*\b(?:NIC|cable)s?\b)",
+        re.IGNORECASE,
     ),
     RAILS: re.compile(r"^rails\b", re.IGNORECASE),
     SCALE_UP: re.compile(r"scale-up|NVLink (?:bandwidth|domain|joins|inside)|no NVLink", re.IGNORECASE),
@@ -90,7 +97,7 @@ class Part:
 
 def subjects_of(line: str) -> frozenset[str]:
     """Subjects that a line of `Fabric.assumed` is about."""
-    return frozenset(subject for subject, pattern in _SUBJECTS.items() if pattern.search(line[:500]))
+    return frozenset(subject for subject, pattern in _SUBJECTS.items() if pattern.search(line[:_MAX_LINE]))
 
 
 def some(names: Iterable[str]) -> str:
