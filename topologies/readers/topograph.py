@@ -191,7 +191,8 @@ def _inherited(site: Site, document: Marked) -> dict[str, list[dict[str, Any]]]:
     }
     found = {}
     for name in site.switches:
-        chain, here = [], name
+        chain: list[str] = []
+        here = name
         while here and here not in chain:
             chain.append(here)
             here = parent.get(here, "")
