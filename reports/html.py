@@ -194,9 +194,13 @@ def _stages(view: ReportInput) -> dict[str, Any] | None:
     rows: list[StageRow] = stage_rows(view.plan, view.job)
     if len(rows) < 2 or view.plan.stages is None:
         return None
+    cost = view.plan.stages.cost
+    pipeline = view.job.parallel.pp if view.job is not None and view.job.parallel is not None else len(cost)
+    ranks = [sum(cost[rank::pipeline]) for rank in range(pipeline)]  # a rank runs all its virtual stages
     return {
         "rows": rows,
-        "imbalance": view.plan.stages.imbalance,
+        "ranks": len(ranks),
+        "imbalance": max(ranks) * len(ranks) / sum(ranks),
         "placed": any(row.hosts for row in rows),
         "unbalanced": 1 + UNBALANCED,
     }

@@ -19,7 +19,7 @@ from topoplan.topologies.nvlink import Joined
 from topoplan.topologies.readers.base import ReadOptions, fabric_name
 from topoplan.units import format_bandwidth
 
-MAX_GPUS, MAX_NICS = 256, 512  # in one host; assumed: ten times the most known (16 GPUs, 32 EFA adapters)
+MAX_GPUS, MAX_NICS = 128, 256  # in one host; assumed: eight times the most known (16 GPUs, 32 EFA adapters)
 MAX_LABEL = 1023  # of a rail or plane; the Fabric file allows no higher one
 WHOLE_BOARD = 8  # GPUs from which on a host without word of NVLink is taken for a board with NVLink switches
 LINK_BYTES_PER_S = 25e9  # a link of NVLink 2 to 4 (see devices.py), where the file does not say what the GPUs are

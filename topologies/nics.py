@@ -36,8 +36,10 @@ def select_nics(cabling: Cabling, pattern: str) -> tuple[Cabling, list[str]]:
 
 
 def name_of(port: Port) -> str:
-    """Name to select a port by; adapters that are only numbered count as mlx5_N."""
-    return port.device or (f"mlx5_{port.ordinal}" if port.ordinal >= 0 else port.card)
+    """Name to select a port by: the device's, else the adapter's; GUIDs that are only numbered count as mlx5_N."""
+    if port.device or not port.card.startswith("H-"):  # a GUID as ibnetdiscover writes it
+        return port.device or port.card
+    return f"mlx5_{port.ordinal}" if port.ordinal >= 0 else port.card
 
 
 def compile_pattern(pattern: str) -> Callable[[str], bool]:

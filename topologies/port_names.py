@@ -31,6 +31,16 @@ _HOST_PORT = re.compile(
     r"en[opsx]\w+|ens?\d+\w*|mlx5_\d+.*|(?:bnxt_re|irdma|rocep|ibp|ibs|ib|rdma|roce|rail|nic|gpu|hca|cx)[-_]?\d+.*|HCA-\d+",
     re.IGNORECASE,
 )
+# Names that Linux gives: RDMA devices (kernel or rdma-core's naming rules) and network interfaces.
+_LINUX = re.compile(
+    r"(?:mlx[45]|bnxt_re|irdma|hfi1|qib|efa|rdmap|rocep|ibp|hns|erdma)_?\w*|en[opsx]\w+|eth\d+|ib\d+\w*|rdma\d+|bond\d+",
+    re.IGNORECASE,
+)
+
+
+def device_name(port: str) -> str:
+    """`port` if it is what Linux would call the device, "" for names of plans and simulators such as "port 3"."""
+    return port if _LINUX.fullmatch(port) else ""
 
 
 @lru_cache(maxsize=4096)

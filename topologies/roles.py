@@ -108,22 +108,24 @@ def _by_ports(kinds: Counter[str]) -> str:
 
 
 def _by_place(roles: Roles, devices: Sequence[str], near: Mapping[str, Counter[str]]) -> None:
-    """Of what is left, neighbours of hosts are switches, and without hosts, devices with fewest cables are hosts.
+    """Of what is left, devices with fewest cables are hosts, the others switches.
 
-    A host has a few ports and stands between switches that carry many, so it is a local minimum of the graph.
+    A host has a few ports, no more than known hosts or than most others, and stands between switches that carry more:
+    it is a local minimum of the graph. Spines above small leaves are minima too, but few, and with more cables.
     """
     cables = {device: near[device].total() for device in near}
+    known = roles.hosts() & near.keys()
+    lowest = [
+        device
+        for device in devices
+        if not known & near[device].keys() and all(cables[device] < cables[other] for other in near[device])
+    ]
+    sizes = Counter(cables[device] for device in known or lowest)
+    usual = max(sizes) if known else max(sizes, key=lambda n: (sizes[n], -n), default=0)
+    hosts = {device for device in lowest if cables[device] <= usual}
     found: defaultdict[str, list[str]] = defaultdict(list)
-    hosts = roles.hosts()
-    knows_hosts = bool(hosts)
     for device in devices:
-        if hosts & near[device].keys():
-            roles.of[device] = SWITCH
-            found[SWITCH].append(device)
-    for device in sorted((d for d in devices if d not in roles.of), key=lambda d: (cables[d], natural_key(d))):
-        others = [roles.of.get(other, "") for other in near[device]]
-        small = all(cables[device] < cables[other] for other in near[device])
-        role = HOST if small and HOST not in others and not knows_hosts else SWITCH
+        role = HOST if device in hosts else SWITCH
         roles.of[device] = role
         found[role].append(device)
     if found:

@@ -19,7 +19,7 @@ from topoplan.topologies.infer import to_fabric
 from topoplan.topologies.leaves import MAX_RAILS
 from topoplan.topologies.name_table import key_of
 from topoplan.topologies.nics import select_nics
-from topoplan.topologies.port_names import adapter, other_network
+from topoplan.topologies.port_names import adapter, device_name, other_network
 from topoplan.topologies.readers.base import MAX_HOSTS, ReadOptions, clean_name, fabric_name, quoted
 from topoplan.topologies.roles import ASIDE, HOST, SWITCH, Roles, find_roles
 
@@ -287,7 +287,7 @@ def _ports(wires: Sequence[Wire], index: dict[str, int]) -> tuple[Port, ...]:
     return tuple(
         Port(
             host_of[wire.a],
-            clean_name(wire.a_port),
+            device_name(wire.a_port),
             wire.rail if wire.rail >= 0 else ordinal.get(card, -1),
             card,
             index[wire.b],

@@ -8,7 +8,7 @@ import numpy as np
 
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.solvers.experts.pack import Packing, duplicate_slots, pack_in_rounds, separate_duplicates
-from topoplan.solvers.experts.pairs import in_pairs, shift_copies
+from topoplan.solvers.experts.pairs import in_pairs, pair_up, shift_copies
 from topoplan.solvers.experts.problem import ExpertParams
 from topoplan.solvers.experts.refine import balance_by_swaps
 from topoplan.solvers.experts.replicate import MOST_PARTITIONED, copy_plans, greedy_copies
@@ -42,7 +42,10 @@ def balance_rows(
     limit = goal * (1 + params.enough)
     if in_pairs(slots, speed):
         every = np.arange(len(load))
-        state.keep(every, *_pack(load, shift_copies(load, len(slots)), slots, speed, goal, params))
+        shifted = shift_copies(load, len(slots))
+        state.keep(every, *_pack(load, shifted, slots, speed, goal, params))
+        expert, value = pair_up(load, shifted)
+        state.keep(every, expert, value / speed[0])
         return state.expert, state.value
     few = slots.sum() - load.shape[1] <= MOST_PARTITIONED  # then the plans leave nothing out and are the better way
     first, *others = params.alphas

@@ -18,7 +18,7 @@ from topoplan.solvers.experts.moves import too_few_moves
 from topoplan.solvers.experts.part import Part, parts_of, to_map
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 from topoplan.solvers.experts.routes import Routes, Visits, source_loads, source_shares
-from topoplan.solvers.experts.soft import Layer
+from topoplan.solvers.experts.soft import NOTHING, Layer
 from topoplan.solvers.experts.soft_moves import change_layer, settle_like, worth
 from topoplan.solvers.experts.soft_search import FARES, Aim, Repair, SoftPlan, plan_at_fares, plan_layer
 
@@ -112,7 +112,7 @@ def _works(part: Part, problem: ExpertProblem) -> Iterator[_Work]:
     node, names = routes.nodes(problem.host), np.unique(problem.host)
     host = np.searchsorted(names, part.host)
     room = np.bincount(host, part.slots, len(names)).astype(np.int64)
-    power = np.bincount(host, part.speed, len(names)).astype(np.float64)
+    power = np.maximum(np.bincount(host, part.speed, len(names)), NOTHING)  # a host may have lost all its GPUs
     from_host = source_shares(node, problem.host)
     for k, load in zip(part.layers, part.load, strict=True):
         ids = routes.expert_ids[k].astype(np.int64)

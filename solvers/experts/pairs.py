@@ -64,6 +64,38 @@ def shift_copies(load: FloatArray, gpus: int) -> IntArray:
     return copies
 
 
+def pair_up(load: FloatArray, copies: IntArray) -> tuple[IntArray, FloatArray]:
+    """The best pairing of given copies, and where it would put an expert twice on a GPU, the best exchange of that.
+
+    Parameters
+    ----------
+    load
+        [rows, experts] float64.
+    copies
+        [rows, experts] int64, each row sums to an even number.
+
+    Returns
+    -------
+    expert
+        [rows, pairs, 2] int64; an expert is twice in a pair only where no other pair can take it.
+    value
+        [rows] float64 sum of the largest pair.
+    """
+    size, expert = _replicas(load, copies)
+    order = np.argsort(size, axis=1, kind="stable")
+    size, expert = np.take_along_axis(size, order, 1), np.take_along_axis(expert, order, 1)
+    half = size.shape[1] // 2
+    pairs = np.stack([expert[:, :half], expert[:, : half - 1 : -1]], 2)
+    sizes = np.stack([size[:, :half], size[:, : half - 1 : -1]], 2)
+    for row, twice in np.argwhere(pairs[:, :, 0] == pairs[:, :, 1]).tolist():
+        others = (pairs[row] != pairs[row, twice, 0]).all(1)
+        if others.any():
+            at = int(np.where(others, sizes[row].max(1), np.inf).argmin())
+            for table in (pairs[row], sizes[row]):
+                table[twice, 1], table[at, 0] = table[at, 0], table[twice, 1]
+    return pairs, np.asarray(sizes.sum(2).max(1), np.float64)
+
+
 def _largest_pair(size: FloatArray) -> FloatArray:
     """[rows] float64 value of the best pairing of [rows, slots] replicas, two alike in the middle kept apart.
 

@@ -15,6 +15,7 @@ from topoplan.solvers.experts.grouped import balance_groups
 from topoplan.solvers.experts.moves import change_little
 from topoplan.solvers.experts.network import place_soft
 from topoplan.solvers.experts.pairs import in_pairs, pairs_bound
+from topoplan.solvers.experts.pairs_weighted import weighted_pairs_bound
 from topoplan.solvers.experts.part import Part, parts_of, to_map
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 
@@ -52,6 +53,11 @@ def place(problem: ExpertProblem, params: ExpertParams = DEFAULT) -> ExpertPlace
             rows = change_little(part, rows, bound[part.layers], problem, params)
         if problem.weighted:
             rows, shares = _weigh(part, rows, bound[part.layers], problem, params)
+            if in_pairs(part.slots, part.speed):
+                unit = float(part.speed[0])
+                reached = (shares.sum(2) / unit).max(1)
+                low, gpus = bound[part.layers], len(part.gpus)
+                bound[part.layers] = weighted_pairs_bound(part.load / unit, gpus, low, reached)
             to_map(part, shares, problem.slot_gpu, tokens)
         to_map(part, rows, problem.slot_gpu, expert)
     even = assemble(problem, expert, bound, None)

@@ -48,10 +48,15 @@ class RankProblem:
             missing = self.traffic.ranks - int(reach.max())
             total = int(free.sum())
             why = "" if total < self.traffic.ranks else " in one connected part of the fabric"
+            where, hint = "the fabric", "free or repair hosts, or shrink a parallel axis"
+            if self.allowed is not None:
+                where = f"the {int(self.allowed.sum())} of {len(free)} hosts that it may use"
+                hint = "free or repair hosts, widen --hosts, reserve fewer, or shrink a parallel axis"
+            have = "has" if self.allowed is None else "have"
             raise InfeasibleError(
-                f"the job has {self.traffic.ranks} ranks, the fabric {int(reach.max())} usable GPUs{why}: "
+                f"the job has {self.traffic.ranks} ranks, {where} {have} {int(reach.max())} usable GPUs{why}: "
                 f"{missing} missing",
-                hint="free or repair hosts, widen --hosts, or shrink a parallel axis",
+                hint=hint,
             )
 
     @property

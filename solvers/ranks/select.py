@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from topoplan.cost.price import host_distance
-from topoplan.errors import InfeasibleError
+from topoplan.errors import InfeasibleError, InputError
 from topoplan.model.fabric import BoolArray, Fabric, FloatArray, IntArray
 from topoplan.model.traffic import Traffic
 from topoplan.solvers.ranks.problem import RankProblem
 
+ISLAND = "island"  # what NVLink domains wider than a host are called where a tier is named
 CHOICES = 2  # candidate host sets handed on for full pricing
 
 
@@ -123,21 +124,31 @@ def within(fabric: Fabric, free: IntArray, need: int, tier: str, spares: int = 0
 
     Raises
     ------
+    InputError
+        The fabric has no such tier.
     InfeasibleError
         None does; says how many hosts are short where most are free, and how many groups it would take.
     """
-    names = [t.name for t in fabric.tiers]
-    if tier not in names:
-        known = ", ".join(names) or "none"
-        raise InfeasibleError(f"fabric {fabric.name} has no tier {tier!r} to require", hint=f"its tiers: {known}")
-    ancestor = fabric.host_ancestor[names.index(tier)]
-    members = {k: ancestor == k for k in range(len(fabric.groups)) if fabric.groups[k].tier == names.index(tier)}
+    members = _groups(fabric, tier)
     wanted = need + spares * _size(free)
-    room = {k: int(free[mine].sum()) for k, mine in members.items()}
-    fits = sorted((k for k in members if room[k] >= wanted), key=lambda k: (room[k], k))
+    room = {name: int(free[mine].sum()) for name, mine in members.items()}
+    fits = sorted((name for name in members if room[name] >= wanted), key=room.__getitem__)
     if fits:
-        return [(fabric.groups[k].name, members[k]) for k in fits]
-    raise _short(fabric, free, room, wanted, tier)
+        return [(name, members[name]) for name in fits]
+    raise _short(free, room, wanted, tier)
+
+
+def _groups(fabric: Fabric, tier: str) -> dict[str, BoolArray]:
+    """[hosts] bool members of each group of a tier by name; of each NVLink domain wider than a host for ISLAND."""
+    names = [t.name for t in fabric.tiers]
+    if tier in names:
+        ancestor = fabric.host_ancestor[names.index(tier)]
+        return {group.name: ancestor == k for k, group in enumerate(fabric.groups) if group.tier == names.index(tier)}
+    if tier == ISLAND and fabric.islands:
+        hosts = np.arange(len(fabric.hosts))
+        return {island.name: np.isin(hosts, island.hosts) for island in fabric.islands}
+    known = ", ".join([*names, *([ISLAND] if fabric.islands else [])]) or "none"
+    raise InputError(f"fabric {fabric.name} has no tier {tier!r} to require", hint=f"its tiers: {known}")
 
 
 def _size(free: IntArray) -> int:
@@ -145,9 +156,9 @@ def _size(free: IntArray) -> int:
     return int(np.bincount(free[free > 0]).argmax()) if (free > 0).any() else 1
 
 
-def _short(fabric: Fabric, free: IntArray, room: dict[int, int], wanted: int, tier: str) -> InfeasibleError:
+def _short(free: IntArray, room: dict[str, int], wanted: int, tier: str) -> InfeasibleError:
     size = _size(free)
-    best = max(room, key=lambda k: (room[k], -k))
+    best = max(room, key=room.__getitem__)  # the first of equals
     hosts = -(-(wanted - room[best]) // size)
     most = np.cumsum(sorted(room.values(), reverse=True))
     if most[-1] < wanted:
@@ -156,7 +167,7 @@ def _short(fabric: Fabric, free: IntArray, room: dict[int, int], wanted: int, ti
         many = f"{int(np.searchsorted(most, wanted)) + 1} {_plural(tier)} needed"
     plural = "" if hosts == 1 else "s"
     return InfeasibleError(
-        f"no {tier} holds the job: {hosts} host{plural} short in {fabric.groups[best].name}; {many}",
+        f"no {tier} holds the job: {hosts} host{plural} short in {best}; {many}",
         hint=f"free or repair hosts there, drop --require {tier}, or ask for fewer ranks or spares",
     )
 

@@ -112,3 +112,13 @@ def test_moves_against_loss(files: Path, topoplan: Run) -> None:
     assert "4 ranks lost their GPUs and have to move, but only 3 may" in few.err
     assert topoplan(*SOLVE, "--max-loss", "1%").code == 2
     assert topoplan(*SOLVE, "--previous", "a", "--max-loss", "much").code == 2
+
+
+def test_says_at_once_that_nics_bind(files: Path, topoplan: Run) -> None:
+    hashed = topoplan(*SOLVE)
+    assert "NICs and NVLinks bind" not in hashed.err
+    fabric = (files / "fabric.yaml").read_text()
+    (files / "fabric.yaml").write_text(fabric.replace("routing: ecmp", "routing: adaptive"))
+    spread = topoplan(*SOLVE)
+    assert "NICs and NVLinks bind this job: no order of hosts gains more than 0." in spread.err
+    assert "NICs and NVLinks bind" not in topoplan(*SOLVE, "--objective", "hop_bytes").err

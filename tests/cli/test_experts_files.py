@@ -123,12 +123,18 @@ def test_the_report_is_made_again_from_the_folder(topoplan: Callable[..., Any], 
 
 def test_an_outcome_that_is_not_ours(topoplan: Callable[..., Any], load: Path) -> None:
     assert topoplan("experts", "load.npy", *SIZE, "--out", "plan", "--no-report").code == 0
-    for text in ("[]", "{", '{"balance": {"mean": "x"}}', '{"survival": 5}'):
-        (load / "plan/experts/outcome.json").write_text(text)
+    file = load / "plan/experts/outcome.json"
+    odd = json.dumps(json.loads(file.read_text()) | {"change": {"slots": "many"}})
+    for text in ("[]", "{", '{"balance": {"mean": "x"}}', '{"survival": 5}', odd):
+        file.write_text(text)
         result = topoplan("report", "plan")
         assert result.code == 2
-        assert "outcome.json: not an outcome that topoplan wrote" in result.err
+        assert "outcome.json: not what topoplan wrote there" in result.err
         assert not (load / "plan/report.html").exists()
+    (load / "plan/experts/outcome.json").unlink()
+    for text in ("[]", "{", "{}"):
+        (load / "plan/inputs/previous.json").write_text(text)
+        assert topoplan("report", "plan").code == 2
 
 
 def test_maps_are_verified_as_an_engine_would_read_them(topoplan: Callable[..., Any], load: Path) -> None:

@@ -42,7 +42,7 @@ def test_out_and_long_lists(folder: Path, topoplan: Callable[..., Any]) -> None:
         (folder / "many" / f"t{n:02}.conf").write_text(f"SwitchName=s{n} Nodes=m{n}\n")
     result = topoplan("import", "many", "--out", "f.yaml")
     assert (result.code, result.out) == (0, "")
-    assert "read 18 more files" in result.err
+    assert "read many/t00.conf and 29 more: slurm, 30 hosts" in result.err
     assert len(result.err.splitlines()) < 40
     assert len(parse_fabric((folder / "f.yaml").read_text()).hosts) == 30
 

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from topoplan.cost.ecmp import port_loads, switch_loads
+from topoplan.cost.ecmp import placement_loads, port_loads, switch_loads
 from topoplan.cost.exact import exact_price
 from topoplan.cost.price import predict
+from topoplan.cost.routes import Routes
+from topoplan.cost.standard import all_to_all
 from topoplan.cost.switches import SwitchGraph, switch_graph
 from topoplan.errors import InputError
 from topoplan.model.fabric import Attachment, Fabric, Group, Host, HostType, Link, Nic, Tier
@@ -163,6 +165,23 @@ def test_a_fabric_without_links_agrees_with_its_tiers(seed: int) -> None:
     exact = exact_price(fabric, traffic, np.random.default_rng(seed).permutation(fabric.gpus))
     assert exact.worst_ms == pytest.approx(exact.tier_ms)
     assert exact.exact_ms == pytest.approx(exact.ideal_ms)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 99), st.sampled_from([[0, 1, 2, 3], [2, 0, 1, 3], [0, 0, 1, 1]]))
+def test_rails_that_gpus_use_together_share_a_flow(seed: int, rail_of: list[int]) -> None:
+    kind = HostType("box", 2, tuple(Nic(rail, NIC, n // 2) for n, rail in enumerate(rail_of)), 2, 450e9)
+    rails = max(rail_of) + 1
+    fabric = dataclasses.replace(clos(leaves=3, rails=rails), host_types=(kind,))
+    traffic = traffic_of(fabric.gpus, 40, seed)
+    gpu = np.random.default_rng(seed).permutation(fabric.gpus)
+    exact = exact_price(fabric, traffic, gpu)
+    assert exact.worst_ms == pytest.approx(exact.tier_ms)
+    graph = switch_graph(fabric)
+    free = np.arange(fabric.gpus)
+    routes = Routes.of(fabric, *(side.ravel() for side in np.meshgrid(free, free, indexing="ij")))
+    slow = placement_loads(graph, routes, np.ones(fabric.gpus**2))
+    np.testing.assert_allclose(switch_loads(graph, all_to_all(fabric, graph)).bytes, slow.bytes)
 
 
 def test_planes_share_a_flow() -> None:

@@ -131,6 +131,8 @@ def test_hostile_names_are_refused(name: str) -> None:
     kind = HostType("box", 1, (), 1, 1.0)
     with pytest.raises(InputError, match="refused"):
         Fabric("f", "ecmp", (kind,), (Host(name, 0),))
+    if name.strip(":") == name and not _is_hostile(name.replace(":", "")):
+        return  # a NIC may be named with its port, as in mlx5_0:1
     nic = HostType("box", 1, (Nic(0, 1.0, 0, name),), 1, 1.0)
     placement = RankPlacement(Fabric("f", "ecmp", (nic,), (Host("a", 0),)), np.arange(1))
     with pytest.raises(InputError, match="NIC"):

@@ -232,6 +232,18 @@ def test_groups_stay_whole_where_the_nodes_divide_them() -> None:
     assert heavy[0] < heavy[1]
 
 
+@pytest.mark.parametrize(("groups", "nodes", "gpus"), [(4, 3, 8), (1, 2, 8), (5, 3, 8), (2, 4, 8)])
+def test_anything_goes_anywhere_where_nodes_do_not_divide_the_groups(groups: int, nodes: int, gpus: int) -> None:
+    # EPLB then plans one group on one node, whatever the experts and GPUs divide into
+    found, _, _ = topoplan.rebalance_experts(LOAD, 80, groups, nodes, gpus)
+    free, _, _ = topoplan.rebalance_experts(LOAD, 80, 1, 1, gpus)
+    assert np.array_equal(found, free)
+    placement = ExpertPlacement(gpus, found)
+    assert placement.balancedness(LOAD).mean() > 0.99
+    host = placement.slot_gpu * 2 // gpus
+    assert any(len(set(host[row // 16 == 0])) > 1 for row in found)
+
+
 def test_old_indices_keep_experts_in_their_slots() -> None:
     before = topoplan.rebalance_experts(LOAD, 80, 1, 2, 8)[0]
     assert np.array_equal(topoplan.rebalance_experts(LOAD, 80, 1, 2, 8, before)[0], before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +50,22 @@ def test_files_and_folders_and_their_order(folder: Path) -> None:
     (folder / "sub").mkdir()
     for name in ("topology.conf", "topo.txt", "cliques"):
         (folder / name).rename(folder / "sub" / name)
-    assert format_fabric(open_fabric("sub").fabric) == format_fabric(fabric)
+    assert format_fabric(open_fabric("sub").fabric) == format_fabric(replace(fabric, name="sub"))
+
+
+def test_neighbours_of_several_machines_are_one_network(folder: Path) -> None:
+    (folder / "lldp").mkdir()
+    for host, leaf in (("n1", "a"), ("n2", "a"), ("n3", "b")):
+        rows = [{f"ens{r}": {"chassis": {f"{leaf}{r}": {"id": {"type": "mac", "value": f"{leaf}{r}"}}},
+                             "port": {"id": {"type": "ifname", "value": host}}}} for r in range(2)]  # fmt: skip
+        (folder / "lldp" / f"{host}.json").write_text(json.dumps({"lldp": {"interface": rows}}))
+    found = open_fabric("lldp")
+    assert (found.fabric.name, found.fabric.host_names) == ("lldp", ("n1", "n2", "n3"))
+    assert [group.rails for group in found.fabric.groups] == [2, 2]
+    assert {nic.name for nic in found.fabric.host_types[0].nics} == {"ens0", "ens1"}
+    (folder / "lldp" / "again.json").write_text('{"n1": {"lldp": {"interface": []}}}')
+    with pytest.raises(InputError, match=r"n1 has two tables of neighbours, in again\.json and n1\.json"):
+        open_fabric("lldp")
 
 
 def test_other_files_of_a_folder_are_left_out(folder: Path) -> None:

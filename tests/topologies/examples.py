@@ -442,7 +442,8 @@ metadata: {name: n2, labels: {example.com/block: b2, example.com/rack: r1}}
   "port": {"id": {"type": "local", "value": "7"}, "descr": "swp7",
            "auto-negotiation": {"current": "100GbaseCR4"}}}}]}}}
 """,
-        """{"lldp": [{"interface": [{"name": "ens1f0np0", "chassis": [{"id": [{"type": "mac", "value": "02:00:00:00:00:01"}],
+        """{"lldp": [{"interface": [{"name": "ens1f0np0",
+  "chassis": [{"id": [{"type": "mac", "value": "02:00:00:00:00:01"}],
   "name": [{"value": "leaf-a"}], "capability": [{"type": "Bridge", "enabled": true}]}],
   "port": [{"id": [{"type": "ifname", "value": "Ethernet12"}]}]}]}]}
 """,

@@ -79,12 +79,19 @@ def test_nics_go_by_path_and_are_named_by_the_legend() -> None:
         table(switched(2, 12, SCRAMBLED), list(NAMES), join="    ") + legend(NAMES),
         PLAIN.replace("NV12\tNODE", "NV12\nNODE"),  # rows are broken too
         table(switched(2, 12, SCRAMBLED), list(NAMES.values())),  # old drivers name the columns themselves
+        "\tGPU0\tGPU1\nGPU0\tX\tOK\nGPU1\tOK\tX\n\n" + PLAIN,  # topo -p2p stands before it
         PLAIN + legend({"NIC7": "mlx5_bond_0"}),
+        PLAIN.replace("CPU Affinity", "CPU Affi        nity"),  # a terminal broke the line, and it was joined again
     ],
 )
 def test_however_it_is_printed(text: str) -> None:
     assert host(text).nics == host(PLAIN).nics
     assert host(text).domain_of_gpu == (0, 0)
+
+
+def test_of_several_tables_the_first_is_read() -> None:
+    assert not any("tables" in line for line in read(PLAIN + "\tGPU0\tGPU1\nGPU0\tX\tOK\nGPU1\tOK\tX\n").warnings)
+    assert any("2 such tables" in line for line in read(PLAIN + PLAIN).warnings)
 
 
 def test_numa_nodes_may_be_lists_empty_or_missing() -> None:
@@ -105,6 +112,20 @@ def test_nvlink_pairs_of_any_shape() -> None:
 def test_direct_links_add_up_and_switched_ones_do_not() -> None:
     assert host(table(switched(4, 4))).scale_up_bandwidth_bytes_per_s == 300e9
     assert host(table(switched(8, 18))).scale_up_bandwidth_bytes_per_s == 450e9
+
+
+def test_a_cube_mesh_is_one_domain_and_numa_nodes_stand_for_hidden_switches() -> None:
+    cells = [["SYS"] * 9 for _ in range(8)]
+    for a in range(8):
+        for b in range(8):
+            if a != b and (a // 4 == b // 4 or a % 4 == b % 4):
+                cells[a][b] = "NV2" if (a + b) % 2 else "NV1"
+    cells[2][8] = cells[3][8] = "PIX"
+    fabric = read(table(cells, ["mlx5_0"], numa=["0"] * 4 + ["1"] * 4))
+    kind = fabric.host_types[0]
+    assert (kind.scale_up_gpus, kind.switches) == (8, (0, 0, 0, 0, 1, 1, 1, 1))
+    assert kind.nic_of_gpu == (0,) * 8
+    assert any("alike" in line for line in fabric.warnings)
 
 
 def test_the_model_beside_the_table_tells_the_speed() -> None:

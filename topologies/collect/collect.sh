@@ -132,19 +132,23 @@ show_labels() {
 }
 
 # The lines of nvidia-smi -q that tell the NVLink domain; the whole of it is a thousand lines a GPU.
-fabric='nvidia-smi -q | grep -E "^GPU |^ *(Fabric|State|Status|CliqueId|ClusterUUID|Clique Id|Cluster UUID) *(:|\$)"'
+# No pipeline inside `limited`: what it stops must be the command itself.
+show_fabric() {
+    if has nvidia-smi; then
+        printf '@ nvidia-smi-fabric\n'
+        limited nvidia-smi -q |
+            grep -E '^GPU |^ *(Fabric|State|Status|CliqueId|ClusterUUID|Clique Id|Cluster UUID) *(:|$)' | barred
+    else
+        printf '@ nvidia-smi-fabric missing\n'
+    fi
+}
 
 collect() {
     printf '# topoplan collected 1\n'
     show_host
     section nvidia-smi-list nvidia-smi -L
     section nvidia-smi-topo nvidia-smi topo -m
-    if has nvidia-smi; then
-        printf '@ nvidia-smi-fabric\n'
-        limited sh -c "$fabric" | barred
-    else
-        printf '@ nvidia-smi-fabric missing\n'
-    fi
+    show_fabric
     show_infiniband
     show_net
     show_pci

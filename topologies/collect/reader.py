@@ -67,7 +67,8 @@ class _Sections:
 
         self._readers: dict[str, Reader] = {reader.name: reader for reader in READERS}
         self._files = files
-        self._options = options
+        self._routing = _routing(files)  # "" where adapters do not tell
+        self._options = dataclasses.replace(options, routing=options.routing or self._routing or None)
         self._source = files[0].path if len(files) == 1 else f"{len(files)} collected files"
         self._devices = {file.host: inside.devices(file) for file in files}
         self._unread: Counter[str] = Counter()
@@ -139,10 +140,16 @@ class _Sections:
             self._unread.update(told)
             return None
         fabric = Fabric(
-            fabric_name(self._source), "adaptive", _named_apart(kinds), tuple(hosts),
-            assumed=(*assumed, "routing: adaptive; the files tell what is inside hosts"), warnings=told,
+            fabric_name(self._source), self._routing or "adaptive", _named_apart(kinds), tuple(hosts),
+            assumed=(*assumed, *self._about_routing()), warnings=told,
         )  # fmt: skip
         return self._part("hosts", fabric, frozenset({HOST}), NAME)
+
+    def _about_routing(self) -> list[str]:
+        if not self._routing:
+            return ["routing: adaptive; the files tell what is inside hosts"]
+        link = "InfiniBand" if self._routing == "adaptive" else "Ethernet"
+        return [f"how flows are spread: {self._routing}, as usual on {link}, which the adapters speak"]
 
     def _guids(self, host: str, kind: HostType) -> list[tuple[str, str]]:
         known = self._devices[host]
@@ -207,6 +214,12 @@ class _Sections:
             return []
         part = self._read(_KUBERNETES, json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), "kubernetes")
         return [part] if part else []
+
+
+def _routing(files: Sequence[Collected]) -> str:
+    """How networks of the adapters' kind usually route; "" where they are of none or of both kinds."""
+    links = {row.get("link", "") for file in files for row in file.rows("infiniband")} - {""}
+    return {"InfiniBand": "adaptive", "Ethernet": "ecmp"}.get(links.pop(), "") if len(links) == 1 else ""
 
 
 def _several(hosts: Sequence[str]) -> str:

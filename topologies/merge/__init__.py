@@ -8,6 +8,7 @@ matter.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -31,6 +32,13 @@ from topoplan.topologies.merge.parts import (
 )
 from topoplan.topologies.merge.types import Joined, TypeJoiner
 from topoplan.topologies.readers.base import ISLANDS, NETWORK
+
+# Formats whose names are those that launchers use, and those with ids of instances; all others are in between.
+_LAUNCHERS_KNOW = frozenset(
+    (OWN_FORMAT, "collected", "scontrol", "slurm", "slurm-block", "slurm-yaml", "kubernetes", "hypernode")
+)
+_CLOUDS = frozenset(("aws", "gcp", "oci"))
+_NO_NICS = re.compile(r"host type \S+ has no NICs")
 
 __all__ = ["OWN_FORMAT", "Part", "merge"]
 
@@ -116,9 +124,10 @@ class _Merge:
         self._machines = [machines[m] for m in self._order]
 
     def _naming(self, p: int) -> tuple[object, ...]:
-        """Sort key of parts: whose names hosts are called by. Those of the network, as launch files need them."""
+        """Sort key of parts: whose names hosts are called by, the names that launchers know first."""
         part = self._parts[p]
-        return (NETWORK not in part.tells, ISLANDS not in part.tells, part.generic, -len(part.fabric.hosts), p)
+        known = 0 if part.format in _LAUNCHERS_KNOW else 2 if part.format in _CLOUDS else 1
+        return (part.generic, known, NETWORK not in part.tells, ISLANDS not in part.tells, -len(part.fabric.hosts), p)
 
     def _physical_order(self, machines: Sequence[Machine]) -> list[int]:
         """Machines by group, the groups depth first; those without one last."""
@@ -247,6 +256,13 @@ class _Merge:
         for name in sorted(formats):
             lacking[tuple(sorted(set().union(*named.values()) - named[name]))].append(name)
         found = []
+        for name, members in sorted(named.items()):
+            others = set().union(*(other for what, other in named.items() if what != name))
+            if others and not members & others:
+                found.append(
+                    f"{self._source_of(formats[name])} has no host in common with the other files: is it of another "
+                    "cluster, or does it call hosts by other names?"
+                )
         for absent, names in sorted(lacking.items()):
             having = [self._source_of(formats[other]) for other in formats if named[other] & set(absent)]
             if absent:
@@ -280,9 +296,11 @@ class _Merge:
     def _told(self) -> list[str]:
         """Warnings of the parts, each with its file, one that several files have once."""
         sources: defaultdict[str, list[str]] = defaultdict(list)
+        cabled = all(joined.kind.nics for joined in self._types.joined)  # some files may show no NICs
         for part in self._parts:
             for text in part.fabric.warnings:
-                sources[text].append(part.source)
+                if not (cabled and _NO_NICS.search(text)):
+                    sources[text].append(part.source)
         return [f"{_files(names)}: {text}" for text, names in sources.items()]
 
     def _assumed(self) -> list[str]:

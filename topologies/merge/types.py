@@ -112,7 +112,9 @@ class TypeJoiner:
                 views = (donor, *views)
             key = (views, network[m], rails_matter[m])
             if key not in cache:
-                cache[key] = _Join(parts, self._standing, views, network[m], rails_matter[m], self.notes).result()
+                cache[key] = _Join(
+                    parts, self._standing, views, network[m], rails_matter[m], self.notes, machine.name
+                ).result()
             joined, warnings, assumed = cache[key]
             for text in warnings:
                 self.notes.found.setdefault(text, []).append(machine.name)
@@ -168,12 +170,15 @@ class _Join:
         network: int,
         rails_matter: bool,
         notes: Notes,
+        example: str,
     ) -> None:
+        self._example = example  # a host of this combination, for messages
         self._parts, self._standing, self._rails_matter, self._notes = parts, standing, rails_matter, notes
         self._views = views
         self._base = views[0]
         cabled = [view for view in views if view.part == network]
         self._cabled = cabled[0] if cabled else None
+        self._scale_up = views[0].part  # part that its bandwidth comes from
         self._warnings: list[str] = []
         self._assumed: list[str] = []
 
@@ -190,6 +195,7 @@ class _Join:
                 self._refine(nics, known, view)
             kind = self._fill(kind, view)
         self._notes.decide(GPUS, base.part)
+        self._notes.decide(SCALE_UP, self._scale_up)
         nic_of: dict[int, int] = {n: n for n in range(len(nics))}
         cabled = self._cabled
         rails_of = base
@@ -221,7 +227,7 @@ class _Join:
         told = f"{here} GPUs in {self._source(self._base)}, {there} in {self._source(view)}"
         if self._standing[view.part] == self._standing[self._base.part] > SAID:
             raise InputError(
-                f"a host has {told}",
+                f"host {self._example} has {told}",
                 hint="say which hosts each file describes: FILE=node-[1-16]" if self._standing[view.part] == TYPE
                 else "one of the files is of another day or another host: leave it out",
             )  # fmt: skip
@@ -233,13 +239,11 @@ class _Join:
         changes: dict[str, float] = {}
         same = other.gpus == kind.gpus
         known = self._parts[self._base.part].knows(SCALE_UP)
-        self._notes.decide(SCALE_UP, self._base.part)
         if self._standing[view.part] >= SAID and same and part.knows(SCALE_UP):
             mine, theirs = kind.scale_up_bandwidth_bytes_per_s, other.scale_up_bandwidth_bytes_per_s
             if not known and theirs and kind.scale_up_gpus > 1:
                 changes["scale_up_bandwidth_bytes_per_s"] = theirs
-                self._notes.decide(SCALE_UP, view.part)
-                self._notes.deciders[SCALE_UP].discard(self._base.part)
+                self._scale_up = view.part
             elif known and _differ(mine, theirs) and self._standing[view.part] >= TYPE:
                 self._disagree("NVLink of a GPU", self._base, mine, view, theirs, "the first counts")
         for name in ("gpu_memory_bytes", "flops_per_s"):

@@ -20,8 +20,8 @@ MAX_CABLES = 4_000_000  # assumed: twice the cables of a fabric of 300,000 GPUs 
 _DELIMITERS = ",;\t|"
 # Headers by part, as letters and digits alone. NetBox: its cable table and bulk import; SONiC: sonic-mgmt's lab links.
 _HEADERS = {
-    "a": "a sidea sideadevice devicea adevice startdevice source src sourcedevice srcdevice from fromdevice local"
-    " localdevice localhost node1 nodea device1 terminationadevice hosta host server",
+    "a": "a device sidea sideadevice devicea adevice startdevice source src sourcedevice srcdevice from fromdevice"
+    " local localdevice localhost node1 nodea device1 terminationadevice hosta host server",
     "b": "b z sideb sidebdevice deviceb bdevice enddevice target dst dest destination destinationdevice dstdevice"
     " to todevice remote remotedevice peer peerdevice neighbor neighbour node2 nodeb device2 terminationbdevice switch",
     "a_port": "aport porta sideaname sideaport sideainterface startport sourceport srcport fromport localport"
@@ -41,6 +41,7 @@ _HEADERS = {
 _PART_OF = {word: part for part, words in _HEADERS.items() for word in words.split()}
 _UNITS = {"bps": "b/s", "kbps": "kb/s", "mbps": "Mb/s", "gbps": "Gb/s", "tbps": "Tb/s", "gb/s": "Gb/s", "mb/s": "Mb/s"}
 _BARE = re.compile(r"\d+(?:\.\d+)?")
+_MAX_SPEED = 1e9  # assumed: above any, in whatever unit; bounds what is multiplied by the unit
 _SHORT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(?:bE?|BASE.*|E)?(?:bps|b/s|bit/s|Bit/s)?", re.IGNORECASE)
 _HINT = "name the columns, as in --columns a=Switch,a_port=Port,b=Server,b_port=NIC,bandwidth=Speed:Gb/s"
 
@@ -239,12 +240,13 @@ def _bandwidth(text: str, unit: str, place: Place) -> float:
                 hint="write 400G or 400 Gb/s, call the column speed_gbps, or give --columns ...,bandwidth=NAME:Gb/s",
             )
         text = f"{text} {unit}"
-    elif match := _SHORT.fullmatch(text):
-        text = f"{match[1]} {match[2].upper()}b/s"
     try:
         return parse_bandwidth(text)
     except ValueError as error:
-        raise InputError(str(error)[:200], place=place) from None
+        match = _SHORT.fullmatch(text)
+        if not match or not 0 < float(match[1]) < _MAX_SPEED:
+            raise InputError(str(error)[:200], place=place) from None
+    return parse_bandwidth(f"{match[1]} {match[2].upper()}b/s")
 
 
 def _number(text: str, what: str, place: Place, *, low: int = 0) -> int:

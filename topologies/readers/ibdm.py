@@ -194,11 +194,11 @@ def _fabric(found: _Read, path: str, options: ReadOptions) -> Fabric:
 
 
 def _small_types(found: _Read, guessed: Mapping[str, str]) -> set[str]:
-    """Unknown types of which no system has more than an adapter's two cables, all to systems with more."""
+    """Unknown types of which no system has more than an adapter's two cables, each to a system with more than it."""
     cables = Counter(end for wire in found.wires for end in (wire.a, wire.b))
     small = set(guessed)
     for wire in found.wires:
         for here, there in ((wire.a, wire.b), (wire.b, wire.a)):
-            if cables[here] > _ADAPTER_PORTS or cables[there] <= _ADAPTER_PORTS:
+            if cables[here] > _ADAPTER_PORTS or cables[there] <= cables[here]:
                 small.discard(found.type_of[here])
     return small

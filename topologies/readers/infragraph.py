@@ -152,7 +152,7 @@ def _ends(
             continue
         a = (words[0], _index(words[1], path), ".".join(words[2:at]))
         yield a, (words[at + 1], _index(words[at + 2], path), ".".join(words[at + 3 :])), words[at]
-    budget = MAX_EDGES
+    budget = 4 * MAX_EDGES  # a bundle of cables counts each end too
     for item in list_at(top, "edges"):
         a_ends = _expand(mapping_at(item, "ep1"), instances, devices, path)
         b_ends = _expand(mapping_at(item, "ep2"), instances, devices, path)
@@ -160,7 +160,7 @@ def _ends(
         if scheme == "ring":
             raise InputError("rings of instances are not read", place=Place(path), hint="list the edges one by one")
         both = len(a_ends) * len(b_ends) if scheme == "many2many" else min(len(a_ends), len(b_ends))
-        budget -= both
+        budget -= max(both, len(a_ends) + len(b_ends))
         if budget < 0:
             raise InputError(f"more than {MAX_EDGES} edges", place=Place(path))
         pairs = itertools.product(a_ends, b_ends) if scheme == "many2many" else zip(a_ends, b_ends, strict=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from topoplan.topologies.host_kinds import DEFAULT_SCALE_UP_BYTES_PER_S, DEFAULT
 from topoplan.topologies.readers.base import MAX_HOSTS, ReadOptions, clean_name, fabric_name, quoted
 
 _MAX_PARTS = 4096  # assumed: GPUs in a device
+_MAX_EDGES = 65_536  # of one device: 256 GPUs on 256 switches
 _MAX_PORTS = 262_144  # assumed: other components of one kind; a switch may stand for a whole tier
 _SCALE_UP = re.compile(r"nvl|nvswitch|nvsw|xgmi|scale.?up|infinity.?fabric.?link|ualink|ici", re.IGNORECASE)
 _NIC_BYTES_PER_S = 400e9 / 8  # assumed: NDR or 400GbE
@@ -132,24 +134,30 @@ def _add_connections(device: Device, connections: list[Any]) -> None:
 
 
 def _add_edges(device: Device, edges: list[Any]) -> None:
-    """Newer spelling, with slices; parts inside composed devices count as the device."""
+    """Newer spelling, with slices; parts inside composed devices count as the device.
+
+    Edges beyond a bound are left out: those of large switches' ports say nothing of hosts.
+    """
     for item in edges:
-        a, b = (_parts_of(device, text_at(item, end, "component")) for end in ("ep1", "ep2"))
+        (a, a_part), (b, b_part) = (_parts_of(device, text_at(item, end, "component")) for end in ("ep1", "ep2"))
         many = text_at(item, "scheme") == "many2many"
-        if len(a) * len(b) > _MAX_PARTS * 16:
+        size = len(a_part) * len(b_part) if many else min(len(a_part), len(b_part))
+        if size + len(device.edges) > _MAX_EDGES:
             continue
-        pairs = [(x, y) for x in a for y in b] if many else list(zip(a, b, strict=False))
-        device.edges += [(x, y, text_at(item, "link")) for x, y in pairs if x != y]
+        pairs = itertools.product(a_part, b_part) if many else zip(a_part, b_part, strict=False)
+        link = text_at(item, "link")
+        device.edges += [(f"{a}.{x}", f"{b}.{y}", link) for x, y in pairs if (a, x) != (b, y)]
 
 
-def _parts_of(device: Device, text: str) -> list[str]:
+def _parts_of(device: Device, text: str) -> tuple[str, range]:
+    """Component of an endpoint and the numbers that its slice names."""
     match = re.fullmatch(r"([\w -]+)(?:\[(-?\d{0,6})(?:(:)(-?\d{0,6}))?\])?", text.partition(".")[0])
     if not match:
-        return []
+        return "", range(0)
     count = device.count_of(match[1])
     low = int(match[2] or 0) if (match[2] or "").lstrip("-") else 0
     high = low + 1 if match[2] and not match[3] else int(match[4]) if (match[4] or "").lstrip("-") else count
-    return [f"{match[1]}.{n}" for n in range(count)[low:high]]
+    return match[1], range(count)[low:high]
 
 
 def _scale_up(edge: tuple[str, str, str]) -> bool:

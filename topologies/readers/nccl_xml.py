@@ -156,6 +156,7 @@ def _pci_id(element: Element) -> str:
 
 def _host_type(found: _Found, name: str, path: str, options: ReadOptions, notes: Notes) -> HostType:
     known, nics = found.gpus, found.nics
+    check_size(len(known) or 1, len(nics) + len(found.unknown), path)  # before anything is sorted or paired
     if not known and not nics and found.unknown:
         known, nics = _guess(found.unknown, notes)
     gpus = sorted(known, key=_gpu_order) or _implied_gpus(nics, notes)

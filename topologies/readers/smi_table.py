@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from topoplan.errors import InputError, Place
 from topoplan.topologies.readers.base import lines
 
 MAX_LINE = 32_768  # characters; a row of 16 GPUs and 500 NICs has 4,000
+MAX_TABLES = 1000  # in one text
 MAX_HEADER = 12  # lines that a terminal may break the header into
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 _CELL = re.compile(r"X|NV\d{1,3}|PIX|PXB|PHB|NODE|SYS|SOC")
@@ -80,20 +82,28 @@ def find_table(text: str, path: str) -> Table:
         There is none, or its header and rows do not fit.
     """
     listed = [(number, _clean(line)) for number, line in lines(text, path)]
-    start = next((i for i, (_, line) in enumerate(listed) if "GPU0" in line and _row(line) is not None), -1)
-    if start < 0:
+    starts = {i: len(_cells(line[found[1] :], 2)[0]) for i, line, found in islice(_first_rows(listed), MAX_TABLES)}
+    if not starts:
         hint = "give the output of: nvidia-smi topo -m"
         raise InputError("no row of GPU0 as nvidia-smi topo -m prints it", place=Place(path), hint=hint)
+    start = max(starts, key=lambda i: (starts[i], -i))  # with one cell it may be a table of topo -p2p
     number = listed[start][0]
     columns = _columns([line for _, line in listed[max(0, start - MAX_HEADER) : start]], path, number)
     table = Table(columns, {}, number, index={label: n for n, label in enumerate(columns)})
     end = _read_rows(table, listed, start, path)
-    rest = [line for _, line in listed[end:]]
-    table.more = sum(1 for line in rest if "GPU0" in line and _row(line) is not None)
-    table.legend = "\n".join(rest)
+    table.more = sum(i >= end and cells == starts[start] for i, cells in starts.items())
+    table.legend = "\n".join(line for _, line in listed[end:])
     for label, name in _LEGEND.findall(table.legend):
         table.names.setdefault(label, name)
     return table
+
+
+def _first_rows(listed: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str, tuple[str, int]]]:
+    """Index, line and `_row` of each row of GPU0."""
+    for i, (_, line) in enumerate(listed):
+        found = _row(line) if "GPU0" in line else None
+        if found is not None and found[0] == "GPU0":
+            yield i, line, found
 
 
 def _clean(line: str) -> str:

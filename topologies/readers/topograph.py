@@ -11,7 +11,7 @@ from topoplan.files.marked import Marked
 from topoplan.model.fabric import Fabric
 from topoplan.names import check_name, expand
 from topoplan.topologies.documents import is_json, list_at, load, mapping_at, text_at, value_at
-from topoplan.topologies.readers.base import MAX_HOSTS, SNIFF_CHARS, ReadOptions, quoted
+from topoplan.topologies.readers.base import MAX_HOSTS, MAX_TIERS, SNIFF_CHARS, ReadOptions, quoted
 from topoplan.topologies.site import MAX_ISLAND_HOSTS, Paths, Site, Switch, check_text, host_name
 from topoplan.topologies.tree import build
 
@@ -193,7 +193,7 @@ def _inherited(site: Site, document: Marked) -> dict[str, list[dict[str, Any]]]:
     for name in site.switches:
         chain: list[str] = []
         here = name
-        while here and here not in chain:
+        while here and len(chain) <= MAX_TIERS:  # longer chains and cycles are refused later
             chain.append(here)
             here = parent.get(here, "")
         found[name] = [labels for switch in chain for labels in own.get(switch, []) if labels]

@@ -14,7 +14,7 @@ from topoplan.errors import InputError, Place
 from topoplan.topologies.readers.base import SNIFF_CHARS, quoted
 
 MAX_DEPTH = 256  # assumed: ten times the deepest PCI tree inside an hwloc machine
-MAX_ELEMENTS = 1_000_000  # assumed: twenty times lstopo of a host with 1,000 cores; bounds memory
+MAX_ELEMENTS = 200_000  # assumed: ten times lstopo of a host with 2,000 threads; bounds memory and time
 
 
 @dataclass(slots=True)

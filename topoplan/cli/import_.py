@@ -100,10 +100,8 @@ def _report(found: FabricInput) -> None:
     """What was read, what came of it, what was assumed and what is doubtful, on stderr."""
     from topoplan.planning.summary import fabric_summary  # noqa: PLC0415 - help stays quick
 
-    for file in found.files[:_FILES_SHOWN]:
-        render.note(f"read {file.path}: {_told(file)}")
-    if len(found.files) > _FILES_SHOWN:
-        render.note(f"read {len(found.files) - _FILES_SHOWN} more files")
+    for line in _read(found.files):
+        render.note(f"read {line}")
     facts = fabric_summary(found.fabric)
     words = {"host": facts["hosts"], "GPU": facts["gpus"], "NIC": facts["nics"], "NVLink domain": facts["islands"]}
     words |= {f"{tier} group": count for tier, count in facts["groups"].items()}
@@ -113,10 +111,25 @@ def _report(found: FabricInput) -> None:
     _list("warnings", found.fabric.warnings)
 
 
-def _told(file: ReadFile) -> str:
+def _read(files: Sequence[ReadFile]) -> list[str]:
+    """A line for each file, for each format where there are many."""
+    if len(files) <= _FILES_SHOWN:
+        return [f"{file.path}: {_told(file, file.hosts)}" for file in files]
+    kinds: dict[str, list[ReadFile]] = {}
+    for file in files:
+        kinds.setdefault(file.skipped or file.format, []).append(file)
+    return [
+        f"{some[0].path} and {len(some) - 1} more: {_told(some[0], sum(file.hosts for file in some))}"
+        if len(some) > 1
+        else f"{some[0].path}: {_told(some[0], some[0].hosts)}"
+        for some in kinds.values()
+    ]
+
+
+def _told(file: ReadFile, hosts: int) -> str:
     if file.skipped:
         return f"left out, {file.skipped}"
-    return f"{file.format}, {file.hosts} host{'s' * (file.hosts != 1)}"
+    return f"{file.format}, {hosts} host{'s' * (hosts != 1)}"
 
 
 def _list(title: str, lines: Sequence[str]) -> None:

@@ -45,7 +45,7 @@ the best plan so far, are the exceptions and are noted in run.json."""
 @click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
 @options.topology
 @click.option("--hosts", metavar="LIST", help='Hosts to plan within: "node-[1-16]", or - to read them from stdin.')
-@click.option("--require", metavar="TIER", default="", help="Keep all ranks in one group of it: leaf, pod ...")
+@click.option("--require", metavar="TIER", default="", help="Keep all ranks in one group: leaf, pod, island ...")
 @click.option("--spares", metavar="N", type=click.IntRange(0), default=0, help="Set N free hosts near the job aside.")
 @click.option("--reserve", metavar="LIST", default="", help="Hosts never to use.")
 @click.option("--avoid", metavar="LIST", default="", help="Hosts to use only where the others do not suffice.")
@@ -82,7 +82,7 @@ def command(jobs: tuple[str, ...], out: str | None, time_limit: float | None, ou
     reads = [open_job(job) for job in jobs]
     folders = _folders(out, [read.job.name for read in reads])
     names = asked["launchers"] or DEFAULT_LAUNCHERS
-    with SearchWatch(time_limit) as watch:
+    with SearchWatch(time_limit, asked["objective"]) as watch:
         plans, within, steps = _plan(reads, asked, names, watch)
     if watch.stopped:
         render.note(f"stopped by {watch.reason}: this is the best plan so far")

@@ -8,6 +8,10 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
+import click
+
+WORTH = 0.005  # share of exposed time below which orders of hosts are called alike, as in the plan's own words
+
 
 class SearchWatch:
     """Callable that a solver asks whether to go on; a context manager around the search.
@@ -18,9 +22,12 @@ class SearchWatch:
     ----------
     time_limit_s
         Wall-clock limit, None for the deterministic budget alone.
+    objective
+        What is searched for: where it is exposed time and nothing is left to gain, that is said before the search ends.
     """
 
-    def __init__(self, time_limit_s: float | None = None) -> None:
+    def __init__(self, time_limit_s: float | None = None, objective: str = "") -> None:
+        self._objective, self._looked = objective, False
         self.limit, self.stopped, self.reason = time_limit_s, False, ""
         self._start = time.monotonic()
         self._status: Any = None
@@ -50,6 +57,19 @@ class SearchWatch:
             raise KeyboardInterrupt
         self.stopped, self.reason = True, "interrupt"
 
+    def _say_what_binds(self, progress: Any) -> None:
+        """At the first sight of plan and bound: whether any order of hosts can gain."""
+        if self._looked or self._objective != "exposed_ms" or progress.lower_bound <= 0:
+            return
+        self._looked = True
+        gain = 1 - progress.lower_bound / progress.value
+        if gain < WORTH:
+            text = f"NICs and NVLinks bind this job: no order of hosts gains more than {100 * max(gain, 0.0):.2f} %"
+            if self._status is not None:
+                self._status.console.print(text, highlight=False)
+            else:
+                click.echo(text, err=True)
+
     def _look(self) -> None:
         """See whether the time limit has passed."""
         if self.limit is not None and self.elapsed_s > self.limit and not self.stopped:
@@ -68,6 +88,7 @@ class SearchWatch:
     def __call__(self, progress: Any) -> bool:
         """Show the state of the search; False ends it."""
         self._look()
+        self._say_what_binds(progress)
         if self._status is not None:
             low = progress.lower_bound
             gap = f"  bound {low:,.6g}  gap {progress.value / low - 1:.1%}" if low > 0 else ""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from topoplan.cost.switches import Sparse
 
 
+_AT_ONCE = 256  # targets whose distances are held at a time: 20 MB with 10,000 switches
+
+
 @dataclass(frozen=True, eq=False)
 class GraphLoads:
     """Bytes on the links of a graph.
@@ -48,9 +51,24 @@ class GraphLoads:
 
 
 def placement_loads(graph: SwitchGraph, routes: Routes, size_bytes: FloatArray) -> GraphLoads:
-    """Loads of the flows of a placement, `size_bytes` [flows] float64; those inside an NVLink domain use no cable."""
+    """Loads of the flows of a placement, `size_bytes` [flows] float64; those inside an NVLink domain use no cable.
+
+    Where GPUs use several rails together, each carries its share of a flow, by the bandwidth of the receiving NICs.
+    """
     outside = np.flatnonzero(~routes.inside)
-    return port_loads(graph, routes.out_port[outside], routes.in_port[outside], size_bytes[outside])
+    out_port, in_port, size = routes.out_port[outside], routes.in_port[outside], size_bytes[outside]
+    fabric, rails = routes.fabric, routes.fabric.rails
+    alike = [np.flatnonzero(fabric.rail_bundle == bundle) for bundle in fabric.rail_bundle]
+    width = max(map(len, alike))
+    if width == 1:
+        return port_loads(graph, out_port, in_port, size)
+    member = np.array([np.resize(rail, width) for rail in alike])  # [rails, width], the first ones again where fewer
+    fresh = np.array([np.arange(width) < len(rail) for rail in alike])
+    out, into = (port[:, None] - port[:, None] % rails + member[port % rails] for port in (out_port, in_port))
+    room = fabric.port_bandwidth[into] * fresh[in_port % rails] * (fabric.port_bandwidth[out] > 0)
+    total = room.sum(1, keepdims=True)
+    share = np.divide(room, total, out=np.zeros_like(room), where=total > 0) * size[:, None]
+    return port_loads(graph, out.ravel(), into.ravel(), share.ravel())
 
 
 def port_loads(graph: SwitchGraph, out_port: IntArray, in_port: IntArray, size_bytes: FloatArray) -> GraphLoads:
@@ -93,14 +111,15 @@ def _spread(graph: SwitchGraph, links: IntArray, demand: Sparse) -> tuple[FloatA
     if not len(wanted):
         return np.zeros((2, len(links))), 0.0
     joined = csr_array((np.ones(len(tail)), (tail, head)), shape=(size, size))
-    hops = shortest_path(joined, unweighted=True, indices=wanted)
     load = np.zeros(len(tail))
     lost = 0.0
-    for target, away in zip(wanted.tolist(), hops, strict=True):
-        waiting = columns[:, [target]].toarray().ravel()
-        lost += float(waiting[~np.isfinite(away)].sum())
-        waiting[~np.isfinite(away)] = 0
-        _drain(away, waiting, tail, head, cables, load)
+    for targets in np.split(wanted, range(_AT_ONCE, len(wanted), _AT_ONCE)):
+        hops = shortest_path(joined, unweighted=True, indices=targets)
+        for target, away in zip(targets.tolist(), hops, strict=True):
+            waiting = columns[:, [target]].toarray().ravel()
+            lost += float(waiting[~np.isfinite(away)].sum())
+            waiting[~np.isfinite(away)] = 0
+            _drain(away, waiting, tail, head, cables, load)
     return load.reshape(2, -1), lost
 
 

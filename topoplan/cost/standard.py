@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topoplan.cost.routes import pooled
 from topoplan.cost.switches import SwitchGraph
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 
@@ -23,6 +24,11 @@ def receivers(fabric: Fabric) -> FloatArray:
     free = np.flatnonzero(fabric.gpu_free & (fabric.gpu_nic >= 0))
     np.add.at(table, (fabric.gpu_host[free], fabric.gpu_rail[free]), 1.0)
     return table
+
+
+def arrivals(fabric: Fabric, reach: FloatArray) -> FloatArray:
+    """[hosts, rails] float64 share of `receivers` that each port serves: rails used together share by bandwidth."""
+    return pooled(fabric, reach.ravel(), fabric.port_bandwidth).reshape(reach.shape)
 
 
 def host_island(fabric: Fabric) -> IntArray:
@@ -53,11 +59,12 @@ def _pairs(fabric: Fabric, matrix: Sparse, reach: FloatArray, senders: FloatArra
     whole = reach.sum(1)[:, None]
     own = np.divide(reach, whole, out=np.zeros_like(reach), where=whole > 0)
     total = np.zeros((len(used), len(used)))
+    arriving = arrivals(fabric, reach)
     for rail in range(rails):
         # a host without a NIC on this rail sends by those beside its GPUs (as `Routes` does)
         share = np.where(has[:, [rail]], np.eye(rails)[rail], own) * senders[:, None]
         out = _by_island(joined, ports, share)
-        into = _by_island(joined, ports, np.eye(rails)[rail] * reach[:, [rail]])
+        into = _by_island(joined, ports, np.eye(rails)[rail] * arriving[:, [rail]])
         total += np.outer(out.sum(0), into.sum(0)) - (out.T @ into).toarray()
     rows, columns = np.nonzero(total > 0)
     return csr_array((total[rows, columns], (used[rows], used[columns])), shape=(matrix.shape[1],) * 2)

@@ -84,11 +84,6 @@ class Stages:
     first: tuple[int, ...]
     cost: tuple[float, ...]
 
-    @property
-    def imbalance(self) -> float:
-        """max / mean cost of a stage."""
-        return max(self.cost) * len(self.cost) / sum(self.cost)
-
 
 @dataclass(frozen=True, eq=False)
 class Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,28 @@ _PARTS: dict[str, Any] = {
     "choice": Choice,
 }
 _FIELDS = {"forecast": "foretold"}  # where the record's word is not the outcome's
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A migration as its record has it."""
+
+    slots: int
+    share: float
+    bytes: float | None
+    seconds: float | None
+    before: float
+    after: float
+    left: tuple[int, ...]
+    lost: tuple[str, ...]
+    chunks: tuple[ChunkRow, ...]
+
+    def migration(self) -> Migration:
+        """The migration without its single moves."""
+        return Migration(
+            self.slots, self.share, self.bytes, self.seconds, self.before, self.after, self.left, self.lost,
+            rows=self.chunks, chunks=(),
+        )  # fmt: skip
 
 
 def planned_load(request: ExpertRequest, outcome: ExpertOutcome) -> FloatArray:
@@ -78,20 +101,17 @@ def read_outcome(folder: Path, plan: Plan) -> ExpertOutcome | None:
     record = _record(folder)
     if record is None:
         return None
-    with _ours(folder):
+    with _ours(folder / OUTCOME):
         found = {name: _parse(kind, record[name]) for name, kind in _PARTS.items() if name in record}
-        change = record.get("change")
-        if change is not None:
-            rows = _parse(tuple[ChunkRow, ...], change.pop("chunks"))
-            left, lost = (tuple(change.pop(name)) for name in ("left", "lost"))
-            found["migration"] = Migration(**change, left=left, lost=lost, rows=rows, chunks=())
+        if "change" in record:
+            found["migration"] = _parse(_Change, record["change"]).migration()
         return ExpertOutcome(plan, **{_FIELDS.get(name, name): part for name, part in found.items()})
 
 
 def read_numbers(folder: Path) -> LayerNumbers:
     """Model layers of the rows of a plan folder's map, as far as it says; errors as those of `read_outcome`."""
     record = _record(folder) or {}
-    with _ours(folder):
+    with _ours(folder / OUTCOME):
         return _parse(LayerNumbers, record["rows"]) if "rows" in record else LayerNumbers()
 
 
@@ -99,7 +119,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
     """Plain data of the outcome file; None where there is none."""
     if not (folder / OUTCOME).is_file():
         return None
-    with _ours(folder):
+    with _ours(folder / OUTCOME):
         return dict(json.loads(read_source(folder / OUTCOME).text))
 
 
@@ -110,15 +130,15 @@ def _parse(kind: Any, data: Any) -> Any:
 
 
 @contextmanager
-def _ours(folder: Path) -> Iterator[None]:
+def _ours(file: Path) -> Iterator[None]:
     """Errors of a file that is not ours as one InputError; pydantic's are ValueErrors too."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise InputError(
-            f"not an outcome that topoplan wrote: {reason}",
-            place=Place(str(folder / OUTCOME)),
+            f"not what topoplan wrote there: {reason}",
+            place=Place(str(file)),
             hint="make the plan again, or remove the file",
         ) from None
 
@@ -137,7 +157,7 @@ def read_previous(folder: Path) -> ExpertPlacement | None:
     if not file.is_file():
         return None
     source = read_source(file, limit=2**30)
-    record = json.loads(source.text)
-    # only its experts are wanted, which need no fabric
-    record.pop("placement", None)
+    with _ours(file):
+        record = json.loads(source.text)
+        record.pop("placement", None)  # only its experts are wanted, which need no fabric
     return parse_plan(json.dumps(record), None, source.shown).experts

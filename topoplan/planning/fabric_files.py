@@ -17,9 +17,10 @@ from topoplan.model.fabric import Fabric
 from topoplan.model.plan import InputFile
 from topoplan.names import closest, expand
 from topoplan.topologies import catalog, readers
+from topoplan.topologies.collect import neighbours
 from topoplan.topologies.collect import reader as collected
 from topoplan.topologies.merge import OWN_FORMAT, Part, merge
-from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK
+from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK, fabric_name
 
 _KIND = re.compile(r"^\s*(?:-\s*)?[\"']?kind[\"']?\s*:\s*[\"']?([A-Za-z]+)", re.MULTILINE)
 MAX_TOPOLOGY_BYTES = 256 * 2**20  # ibnetdiscover of 100,000 endpoints is about 60 MB
@@ -82,20 +83,13 @@ def read_fabric_files(specs: Sequence[str], format_name: str | None, options: re
     if len(given) == 1 and not given[0].hosts:
         return _one(given[0], options)
     taken = [item for item in given if item.format]
-    parts: list[Part] = []
-    files = [ReadFile(item.source.shown, skipped="no known topology format") for item in given if not item.format]
-    hosts = [item for item in taken if item.format == collected.NAME and not item.hosts]
-    if hosts:
-        parts += collected.parts([(_text(item), item.label) for item in hosts], options)
-        files += [ReadFile(item.source.shown, item.format, 1) for item in hosts]
-    for item in taken:
-        if item.format != collected.NAME or item.hosts:
-            part = _part(item, options)
-            parts.append(part)
-            files.append(ReadFile(item.source.shown, item.format, len(part.fabric.hosts)))
+    parts, files = _read_all(taken, options)
+    files += [ReadFile(item.source.shown, skipped="no known topology format") for item in given if not item.format]
     if not parts:
         raise InputError("no file here is of a known topology format", place=Place(", ".join(specs)[:200]))
     fabric = _with_skipped(merge(parts, fill=options.host_type is None), files)
+    if len(specs) == 1 and given[0].found:
+        fabric = replace(fabric, name=fabric_name(str(Path(specs[0]).resolve())))
     digest = hashlib.sha256("".join(sorted(f"{item.source.sha256}\n" for item in taken)).encode()).hexdigest()
     name = "+".join(sorted({item.source.name for item in taken}))
     name = name if len(name) <= 200 else f"{name[:180]}+{len(taken)}-files"
@@ -246,13 +240,42 @@ def _one(item: _Given, options: readers.ReadOptions) -> FabricInput:
     return FabricInput(fabric, InputFile(item.source.name, item.source.sha256), item.format, (file,))
 
 
+def _read_all(taken: Sequence[_Given], options: readers.ReadOptions) -> tuple[list[Part], list[ReadFile]]:
+    """What the files tell; those of formats that tell more together are read so."""
+    together = {
+        name: [item for item in taken if item.format == name and not item.hosts]
+        for name in (collected.NAME, neighbours.FORMAT)
+    }
+    parts: list[Part] = []
+    if hosts := together[collected.NAME]:
+        parts += collected.parts([(_text(item), item.label) for item in hosts], options)
+    tables = together[neighbours.FORMAT]
+    if len(tables) > 1:
+        label = f"{len(tables)} {neighbours.FORMAT} files"
+        text = neighbours.join((_text(item), item.label) for item in tables)
+        fabric = readers.read(text, name=label, format=neighbours.FORMAT, options=options)
+        parts.append(Part(label, neighbours.FORMAT, fabric, _tells(neighbours.FORMAT)))
+    else:
+        together[neighbours.FORMAT] = []
+    files = [ReadFile(item.source.shown, item.format, 1) for items in together.values() for item in items]
+    done = {id(item) for items in together.values() for item in items}
+    for item in taken:
+        if id(item) not in done:
+            parts.append(_part(item, options))
+            files.append(ReadFile(item.source.shown, item.format, len(parts[-1].fabric.hosts)))
+    return parts, files
+
+
+def _tells(format_name: str) -> frozenset[str]:
+    return next((reader.tells for reader in readers.READERS if reader.name == format_name), frozenset())
+
+
 def _part(item: _Given, options: readers.ReadOptions) -> Part:
     if item.format == OWN_FORMAT:
         fabric = _read(item, options)
         told = {HOST} | ({NETWORK} if fabric.groups else set()) | ({ISLANDS} if fabric.islands else set())
         return Part(item.label, OWN_FORMAT, fabric, frozenset(told), item.hosts)
-    reader = next((reader for reader in readers.READERS if reader.name == item.format), None)
-    tells = reader.tells if reader else frozenset()
+    tells = _tells(item.format)
     inside = HOST in tells and NETWORK not in tells
     if inside:
         options = replace(options, host_type=None)  # such a file says what its host is

@@ -118,4 +118,19 @@ def _differences(placement: RankPlacement, name: str, files: Mapping[str, str]) 
 
 def is_plan(path: Path) -> bool:
     """Whether a path is a plan folder or a plan file."""
-    return (path / "plan.json").is_file() or (path.is_file() and path.suffix == ".json")
+    if (path / "plan.json").is_file():
+        return True
+    return path.is_file() and path.suffix == ".json" and not _is_topology(path)
+
+
+def _is_topology(path: Path) -> bool:
+    """Whether a reader of topologies takes a JSON file: LLDP, clouds, graphs and others come as JSON too."""
+    from topoplan.topologies.readers import READERS  # noqa: PLC0415 - for JSON files alone
+    from topoplan.topologies.readers.base import SNIFF_CHARS  # noqa: PLC0415
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(SNIFF_CHARS).decode("utf-8-sig", "replace")
+    except OSError:
+        return False
+    return '"format_version"' not in head and any(reader.sniff(head) for reader in READERS)

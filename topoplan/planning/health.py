@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -200,25 +201,37 @@ def _uplinks(fabric: Fabric, graph: SwitchGraph) -> Iterator[Finding]:
         yield Finding("single-trunk", where, "one cable leads up; all below is cut off if it fails")
 
 
+@dataclass(frozen=True, eq=False)
 class _Costs:
-    """Slowdown of the standard jobs at each switch."""
+    """Slowdown of the standard jobs at each switch; nothing is priced before it is asked for."""
 
-    def __init__(self, fabric: Fabric, graph: SwitchGraph, mended: SwitchGraph) -> None:
-        demand = standard.all_to_all(fabric, graph)
-        around = standard.ring(fabric)
-        ones = np.ones(len(around[0]))
-        nic = _median(fabric.port_bandwidth)
-        self._floors = (_median(_nic_bytes(fabric)) / nic if nic else 0.0, 1 / nic if nic else 0.0)
-        self._now = (switch_seconds(switch_loads(graph, demand)), switch_seconds(port_loads(graph, *around, ones)))
-        self._then = (switch_seconds(switch_loads(mended, demand)), switch_seconds(port_loads(mended, *around, ones)))
+    fabric: Fabric
+    graph: SwitchGraph
+    mended: SwitchGraph
 
     def __call__(self, switch: int) -> tuple[float, float]:
         """Slowdown of the all-to-all and of the all-reduce at a switch."""
-        return self._slowdown(0, switch), self._slowdown(1, switch)
+        all_to_all, all_reduce = (self._slowdown(job, switch) for job in (0, 1))
+        return all_to_all, all_reduce
 
     def _slowdown(self, job: int, switch: int) -> float:
-        usual = max(self._floors[job], float(self._then[job][switch]))
-        return max(1.0, float(self._now[job][switch]) / usual) if usual else 1.0
+        floors, now, then = self._seconds
+        usual = max(floors[job], float(then[job][switch]))
+        return max(1.0, float(now[job][switch]) / usual) if usual else 1.0
+
+    @cached_property
+    def _seconds(self) -> tuple[list[float], list[FloatArray], list[FloatArray]]:
+        """Of each job, seconds of a usual NIC, and of each switch as it is and as it should be."""
+        demand = standard.all_to_all(self.fabric, self.graph)
+        around = standard.ring(self.fabric)
+        ones = np.ones(len(around[0]))
+        now, then = (
+            [switch_seconds(switch_loads(graph, demand)), switch_seconds(port_loads(graph, *around, ones))]
+            for graph in (self.graph, self.mended)
+        )
+        nic = _median(self.fabric.port_bandwidth)
+        floors = [_median(_nic_bytes(self.fabric)) / nic, 1 / nic] if nic else [0.0, 0.0]
+        return floors, now, then
 
 
 def _nic_bytes(fabric: Fabric) -> FloatArray:
@@ -226,7 +239,7 @@ def _nic_bytes(fabric: Fabric) -> FloatArray:
     reach = standard.receivers(fabric)
     island = standard.host_island(fabric)
     inside = np.bincount(island, reach.sum(1))[island]
-    result: FloatArray = (reach * (reach.sum() - inside)[:, None]).ravel()
+    result: FloatArray = (standard.arrivals(fabric, reach) * (reach.sum() - inside)[:, None]).ravel()
     return result
 
 

@@ -16,6 +16,8 @@ from topoplan.solvers.ranks import RankProblem, Watch, keep_going, rate, solve_r
 from topoplan.solvers.ranks.moves import Before, Change, curve
 from topoplan.solvers.ranks.replan import Previous, Replanned, key_of, replan_ranks
 
+WORTH = 1e-3  # share of the objective that is not worth a move where no loss is stated; what counts as equal elsewhere
+
 
 @dataclass(frozen=True, slots=True)
 class MoveLimit:
@@ -26,7 +28,8 @@ class MoveLimit:
     moves
         Most ranks that may change their GPU; None for any number.
     loss
-        Share of the best objective found that may be given up for fewer moves; None takes the best within `moves`.
+        Share of the best objective found that may be given up for fewer moves; None takes the best within `moves`,
+        or what is as good but for a thousandth.
     """
 
     moves: int | None = None
@@ -166,11 +169,12 @@ def _bought(
         changes = [change for change in changes if len(change.moved) < len(anew.moved)] + [anew]
     best = key(changes[-1].prediction)[0]
     within = [c for c in changes if limit.moves is None or len(c.moved) <= limit.moves]
-    chosen = within[-1]
+    least = key(within[-1].prediction)[0]
+    chosen = next(c for c in within if key(c.prediction)[0] <= least * (1 + WORTH))
     if limit.loss is not None:
         near = [c for c in within if key(c.prediction)[0] <= best * (1 + limit.loss)]
         if not near:
-            lost = key(chosen.prediction)[0] / best - 1
+            lost = least / best - 1
             raise InfeasibleError(
                 f"{limit.moves} moves lose {100 * lost:.2f} % at least, more than the {100 * limit.loss:g} % allowed",
                 hint="raise --max-moves or --max-loss",

@@ -34,6 +34,7 @@ from topoplan.solvers.ranks.select import nearest_spares
 from topoplan.solvers.ranks.whole import Whole
 from topoplan.solvers.stages import layer_costs, split_layers
 
+AVOIDED_NAMED = 4  # hosts that a warning names
 NOTHING = 0.005  # exposed time that differs by less than this share is called the same
 
 
@@ -143,7 +144,12 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
         certificate=solution.certificate,
         order_matters=order_matters(fabric, solution.prediction, solution.baselines),
         assumed=(*fabric.assumed, *_assumed(job, problem.traffic)),
-        warnings=(*fabric.warnings, *_warnings(fabric, solution), *Whole(problem).notes(solution.gpu)),
+        warnings=(
+            *fabric.warnings,
+            *_warnings(fabric, solution),
+            *_avoided(fabric, placement, options),
+            *Whole(problem).notes(solution.gpu),
+        ),
     )
 
 
@@ -223,6 +229,18 @@ def _assumed(job: Job, traffic: Traffic) -> list[str]:
     if not unknown:
         return []
     return [f"exposure of {', '.join(unknown)} is 1: nothing of it is hidden behind compute (job file: exposure)"]
+
+
+def _avoided(fabric: Fabric, placement: RankPlacement, options: SolveOptions) -> list[str]:
+    """What to say where hosts that were to be avoided are used."""
+    used = np.intersect1d(np.flatnonzero(named_hosts(fabric, options.avoid, "--avoid")), placement.host)
+    if not len(used):
+        return []
+    names = ", ".join(fabric.host_names[h] for h in used[:AVOIDED_NAMED]) + (
+        " ..." if len(used) > AVOIDED_NAMED else ""
+    )
+    many = "1 host to be avoided is" if len(used) == 1 else f"{len(used)} hosts to be avoided are"
+    return [f"{many} used ({names}): the others do not suffice"]
 
 
 def _warnings(fabric: Fabric, solution: RankSolution) -> list[str]:

@@ -122,6 +122,8 @@ def flows(ranks: int, ends: list[tuple[int, int]], size: float = 1e9) -> Traffic
 def test_little_traffic(fabrics: Fabrics, ranks: int, ends: list[tuple[int, int]], objective: str) -> None:
     for leaves in ([4], [1, 1, 1, 1], [2, 3]):
         solved(fabrics(leaves), flows(ranks, ends), objective)
+    one = fabrics([1], gpus=8)  # one host
+    assert solved(one, flows(ranks, ends), objective).prediction.hop_bytes == 0
 
 
 @pytest.mark.parametrize("size", [1e-9, 1.0, 1e15])
@@ -134,6 +136,22 @@ def test_bytes_of_any_size(fabrics: Fabrics, grid_jobs: Jobs, size: float) -> No
     small = solve_ranks(RankProblem(fabric, scaled, objective="hop_bytes"), QUICK)
     ratio = size / job.bytes.max()
     assert small.prediction.hop_bytes == pytest.approx(big.prediction.hop_bytes * ratio, rel=1e-2)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_least_and_most_bytes_in_one_job(fabrics: Fabrics, grid_jobs: Jobs, objective: str) -> None:
+    fabric, job = fabrics([3, 5, 4]), grid_jobs(2, 4, 3)
+    size = np.where(np.arange(len(job.bytes)) % 3 == 0, 1e15, 1e-9)
+    found = solved(fabric, replace(job, bytes=size), objective)
+    assert np.isfinite([found.prediction.exposed_ms, found.prediction.hop_bytes]).all()
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_traffic_in_two_parts_that_never_talk(fabrics: Fabrics, objective: str) -> None:
+    """Two rings of six ranks, dealt out alternately."""
+    ends = [(2 * i + part, 2 * ((i + 1) % 6) + part) for i in range(6) for part in (0, 1)]
+    solution = solved(fabrics([3, 3]), flows(12, ends), objective)
+    assert solution.prediction.hop_bytes <= solution.baselines["linear"].hop_bytes
 
 
 def test_no_groups_at_all() -> None:

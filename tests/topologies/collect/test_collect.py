@@ -102,6 +102,8 @@ def test_a_folder_of_hosts(tmp_path: Path) -> None:
     assert island.hosts == (0, 1)
     assert island.bandwidth_bytes_per_s == 450e9
     assert not any("bandwidth of NICs" in line for line in fabric.assumed)
+    assert fabric.routing == "adaptive"
+    assert any("adaptive, as usual on InfiniBand, which the adapters speak" in line for line in fabric.assumed)
 
 
 def test_neighbours_go_by_the_devices_behind_interfaces(tmp_path: Path) -> None:
@@ -249,6 +251,7 @@ def test_the_script_asks_the_tools_that_are_there(tmp_path: Path) -> None:
 def test_a_command_that_hangs_is_stopped(tmp_path: Path, with_timeout: bool) -> None:
     tools = tmp_path / "bin"
     stub(tools, "ibstat", "echo before; exec sleep 100")
+    stub(tools, "nvidia-smi", "echo 'GPU 0'; exec sleep 100")
     for name in ("uname", "tr", "sed", "cut", "mkdir", "mv", "rm", "head", "sleep", "cat", "grep"):
         (tools / name).symlink_to(shutil.which(name) or name)
     if with_timeout:
@@ -261,6 +264,7 @@ def test_a_command_that_hangs_is_stopped(tmp_path: Path, with_timeout: bool) -> 
     )  # fmt: skip
     assert result.returncode == 0
     assert "@ ibstat\n|before\n" in result.stdout
+    assert "@ nvidia-smi-fabric\n|GPU 0\n" in result.stdout
     assert result.stdout.endswith("@ end\n")
 
 

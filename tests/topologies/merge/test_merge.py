@@ -231,7 +231,7 @@ def test_two_types_without_hosts_are_refused_and_hosts_settle_it() -> None:
     a, b = inside("a.xml", box("a", gpus=4), "a", named=False), inside("b.xml", box("b", gpus=8), "b", named=False)
     with pytest.raises(InputError, match="FILE=node") as caught:
         merge([network, a, b])
-    assert "4 GPUs in a.xml, 8 in b.xml" in str(caught.value)
+    assert "host n1 has 4 GPUs in a.xml, 8 in b.xml" in str(caught.value)
     fabric = in_any_order(network, dataclasses.replace(a, hosts=("n1",)), dataclasses.replace(b, hosts=("n2",)))
     assert [fabric.host_types[host.type].name for host in fabric.hosts] == ["a", "b"]
     with pytest.raises(InputError, match="describes 2 hosts by name"):
@@ -370,3 +370,21 @@ def test_the_order_of_the_network_file_is_kept() -> None:
     fabric = in_any_order(tree("a", {"l2": ["n9", "n10"], "l1": ["n3", "n2"]}), inside("t", box("h"), named=False))
     assert fabric.host_names == ("n9", "n10", "n3", "n2")
     assert [group.name for group in fabric.groups] == ["core", "l2", "l1"]
+
+
+def test_files_without_a_host_in_common() -> None:
+    fabric = in_any_order(tree("ib.out", {"l1": ["a", "b"]}, form="ib"), tree("slurm.conf", {"s1": ["x", "y"]}))
+    assert "ib.out has no host in common with the other files: is it of another cluster" in text(fabric)
+    assert "no host in common" not in text(in_any_order(tree("a", {"l1": ["a"]}), tree("b", {"l1": ["x"]})))
+
+
+def test_a_host_file_without_nics_is_no_matter_where_cables_show_them() -> None:
+    bare = HostType("bare", 4, (), 4, 450e9)
+    part = inside("topo.txt", bare, named=False)
+    part = dataclasses.replace(
+        part, fabric=dataclasses.replace(part.fabric, warnings=("host type bare has no NICs, so ...",))
+    )
+    fabric = in_any_order(tree("ib.out", {"l1": ["n1"]}, tells=CABLES), part)
+    assert len(fabric.host_types[0].nics) == 4
+    assert "no NICs" not in text(fabric)
+    assert "nearest GPU of each NIC of 1 host (n1): in order" in text(fabric)
