@@ -138,7 +138,7 @@ def _renamed(wiring: Wiring, options: ReadOptions) -> list[Wire]:
 
 def _unique(wires: Sequence[Wire], notes: list[str]) -> list[Wire]:
     """Each cable once: tables of neighbours list those between two of their devices from both ends."""
-    seen: dict[tuple[str, str, str, str], int] = {}
+    seen: dict[tuple[tuple[str, str], tuple[str, str]], int] = {}
     found: list[Wire] = []
     ends: set[tuple[str, str]] = set()
     doubled: set[tuple[str, str]] = set()
@@ -147,7 +147,7 @@ def _unique(wires: Sequence[Wire], notes: list[str]) -> list[Wire]:
             continue
         if wire.a_port and wire.b_port:
             a, b = (wire.a, wire.a_port), (wire.b, wire.b_port)
-            key = (*a, *b) if a < b else (*b, *a)
+            key = (a, b) if a < b else (b, a)
             if key in seen:
                 old = found[seen[key]]
                 found[seen[key]] = old._replace(
@@ -155,9 +155,10 @@ def _unique(wires: Sequence[Wire], notes: list[str]) -> list[Wire]:
                 )
                 continue
             seen[key] = len(found)
-            doubled |= {a, b} & ends
-            ends.add(a)
-            ends.add(b)
+            for end in (a, b):
+                if end in ends:
+                    doubled.add(end)
+                ends.add(end)
         found.append(wire)
     if doubled:
         device, port = min(doubled)

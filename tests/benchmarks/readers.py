@@ -20,7 +20,7 @@ LIMITS = {"ibnetdiscover": (5.0, 1 * GIB), "edges": (2.0, None)}  # seconds and 
 
 
 def clos_cables(hosts: int, rails: int, per_leaf: int, spines: int, cores: int) -> Iterator[tuple[str, str]]:
-    """Cables of a rail-aligned fat tree: pods of `spines` spines over two leaf groups, `cores` cores above each spine."""
+    """Cables of a rail-aligned fat tree: pods of `spines` spines over two leaf groups, `cores` cores over each."""
     groups = -(-hosts // per_leaf)
     for host in range(hosts):
         for rail in range(rails):
