@@ -146,6 +146,9 @@ def _plan_from(part: Part, problem: ExpertProblem, params: ExpertParams) -> list
             for w, row in zip(_works(part, problem), old, strict=True)
         ]
     start, every = complete(part, old), int(problem.layer_slots.sum())
+    # a place left open because its GPU held every expert stays open: a second copy there is no move that is due
+    twice = (start[..., :, None] == start[..., None, :]).sum(-1) > 1
+    start = np.where((old < 0) & twice, -1, start)
     if problem.across is not None:
         domain, least = problem.across.domain[part.gpus], problem.across.least
         check_room(part.slots, domain, problem.experts, least, problem.across.name)
