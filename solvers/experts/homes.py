@@ -73,7 +73,7 @@ def spread(experts: int, room: IntArray) -> IntArray:
     """[hosts] int64 experts that make their home on each host: in proportion to slots, no more than those."""
     count = np.minimum(experts * room // room.sum(), room)
     while count.sum() < experts:
-        free = np.where(count < room, (count + 1) / room, np.inf)
+        free = np.where(count < room, (count + 1) / np.maximum(room, 1), np.inf)  # a dead host has no room
         count[free.argmin()] += 1
     return np.asarray(count, np.int64)
 
