@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from topoplan.cli import render
+from topoplan.cli import options, render
+from topoplan.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,15 +17,33 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   topoplan export plan --launcher openmpi --out launch
-  topoplan export plan --launcher torchrun
+  topoplan export plan --launcher torchrun --set program="python train.py" --set master_port=29501
   topoplan export plan --launcher trtllm"""
 
 
-@click.command("export", epilog=EPILOG)
+class ExportCommand(click.Command):
+    """Command whose help lists the launchers, what each can make, and the keys of --set."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The lists, then the examples."""
+        from topoplan.launchers import LAUNCHERS, SETTINGS  # noqa: PLC0415 - for help of this command alone
+
+        with formatter.section("Launchers, and the plans that each can make (--set keys)"):
+            rows = (
+                (item, f"{item.freedom.words} ({', '.join(item.settings) or 'none'})") for item in LAUNCHERS.values()
+            )
+            formatter.write_dl([(item.name, text) for item, text in rows])
+        with formatter.section("Keys of --set"):
+            formatter.write_dl([(key, setting.what) for key, setting in SETTINGS.items()])
+        super().format_epilog(ctx, formatter)
+
+
+@click.command("export", cls=ExportCommand, epilog=EPILOG)
 @click.argument("plan", metavar="PLAN")
 @click.option("--launcher", required=True, metavar="NAME", help="Launcher, or format of an expert map.")
+@options.settings
 @click.option("--out", metavar="DIR", help="Folder for the files; PLAN/launch/NAME when PLAN is a folder.")
-def command(plan: str, launcher: str, out: str | None) -> None:
+def command(plan: str, launcher: str, settings: tuple[str, ...], out: str | None) -> None:
     """Write the files of one launcher (or serving engine) for PLAN."""
     from pathlib import Path  # noqa: PLC0415 - help stays quick
 
@@ -37,12 +56,14 @@ def command(plan: str, launcher: str, out: str | None) -> None:
 
     opened = open_plan(plan)
     if launcher in (*FORMATS, RANK_COSTS) and opened.plan.experts is not None:
+        if settings:
+            raise InputError("--set is for launch files, not for expert maps")
         _export_map(opened, launcher, Path(out) if out else opened.path / "experts")
         return
     if opened.plan.experts is not None:
         pick("launcher or engine", launcher, {**LAUNCHERS, **FORMATS, RANK_COSTS: None})
     folder = Path(out) if out else opened.path / "launch" / launcher
-    for name, file in launch_files(opened.plan, launcher, opened.job).items():
+    for name, file in launch_files(opened.plan, launcher, opened.job, settings).items():
         write_file(folder / name, file.text)
         if file.executable:
             (folder / name).chmod(0o755)

@@ -45,3 +45,14 @@ def seed(command: Command) -> Command:
     return click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every random choice.")(
         command
     )
+
+
+def settings(command: Command) -> Command:
+    """--set of launch files."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Put a value into launch files; `topoplan export --help` lists the keys. Repeatable.",
+    )(command)

@@ -56,6 +56,7 @@ the best plan so far, are the exceptions and are noted in run.json."""
 @click.option("--exact-solver", metavar="NAME", default="", help="Prove with an ILP solver of PuLP: HiGHS, GUROBI ...")
 @click.option("--out", metavar="DIR", help="Write plan.json, inputs, launch files and report there.")
 @click.option("--launcher", "launchers", multiple=True, metavar="NAME", help="Write launch files for it; repeatable.")
+@options.settings
 @click.option(
     "--expert-format", "formats", multiple=True, metavar="NAME", help="Write the expert map for it; repeatable."
 )
@@ -76,12 +77,13 @@ def command(jobs: tuple[str, ...], out: str | None, time_limit: float | None, ou
     JOB is a Job file (topoplan schema job), or - for stdin. Several jobs get hosts of their own, and a folder each in
     DIR, named as the job.
     """
-    from topoplan.launchers import DEFAULT_LAUNCHERS  # noqa: PLC0415 - help stays quick
+    from topoplan.launchers import DEFAULT_LAUNCHERS, parse_settings, settings_of  # noqa: PLC0415 - help stays quick
     from topoplan.planning.inputs import open_job  # noqa: PLC0415
 
     reads = [open_job(job) for job in jobs]
     folders = _folders(out, [read.job.name for read in reads])
     names = asked["launchers"] or DEFAULT_LAUNCHERS
+    parse_settings(asked["settings"], settings_of(names))  # before the work, not after it
     with SearchWatch(time_limit, asked["objective"]) as watch:
         plans, within, steps = _plan(reads, asked, names, watch)
     if watch.stopped:
@@ -186,7 +188,7 @@ def _write(
     from topoplan.planning.artefacts import plan_artefacts  # noqa: PLC0415
     from topoplan.planning.folder import save  # noqa: PLC0415
 
-    contents = plan_artefacts(plan, job, names, asked["formats"] or ("sglang",), within)
+    contents = plan_artefacts(plan, job, names, asked["formats"] or ("sglang",), within, asked["settings"])
     if steps:
         contents.files["moves.json"] = json.dumps(move_records(steps), indent=1) + "\n"
     if not asked["no_report"]:

@@ -2,12 +2,14 @@
 
 from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Seat
 from topoplan.launchers.observed import parse_observed, place_observed
-from topoplan.launchers.registry import DEFAULT_LAUNCHERS, LAUNCHERS, capability, get_launcher
+from topoplan.launchers.registry import DEFAULT_LAUNCHERS, LAUNCHERS, capability, get_launcher, settings_of
+from topoplan.launchers.settings import SETTINGS, parse_settings
 from topoplan.launchers.verify import Difference, compare
 
 __all__ = [
     "DEFAULT_LAUNCHERS",
     "LAUNCHERS",
+    "SETTINGS",
     "Difference",
     "LaunchFile",
     "LaunchRequest",
@@ -18,5 +20,7 @@ __all__ = [
     "compare",
     "get_launcher",
     "parse_observed",
+    "parse_settings",
     "place_observed",
+    "settings_of",
 ]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from topoplan.errors import InputError
 from topoplan.launchers.express import check_expressible
 from topoplan.model.capability import Freedom
+from topoplan.model.job import Job
 from topoplan.model.placement import RankPlacement
 from topoplan.names import check_name
 
@@ -65,6 +66,12 @@ class LaunchRequest:
         CPU cores to share out among the ranks of a host, 0 when unknown.
     columns
         Further integer columns of the rank map, such as the pipeline stage, one value a rank.
+    job
+        What runs, for launchers that are told the parallel axes; None when only the ranks are known.
+    program
+        Program and arguments that scripts run when they are given none.
+    nccl_topo_file, mixed_precision, namespace, image
+        See `topoplan.launchers.settings`; "" when not set.
 
     Raises
     ------
@@ -77,6 +84,12 @@ class LaunchRequest:
     master_port: int = MASTER_PORT
     cores_per_host: int = 0
     columns: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    job: Job | None = None
+    program: tuple[str, ...] = ()
+    nccl_topo_file: str = ""
+    mixed_precision: str = ""
+    namespace: str = ""
+    image: str = ""
 
     def __post_init__(self) -> None:
         fabric = self.placement.fabric
@@ -105,6 +118,9 @@ def _check_host_name(name: str) -> None:
         raise InputError(str(error)) from error
 
 
+# Keys of `topoplan.launchers.settings` that launchers take unless they say otherwise.
+USUAL_SETTINGS = ("program", "master_port", "nccl_topo_file")
+
 Writer = Callable[[LaunchRequest], dict[str, LaunchFile]]
 Reader = Callable[[Mapping[str, str]], Order]
 
@@ -123,6 +139,8 @@ class Launcher:
         Used through `write` and `read`.
     explains
         What a symptom means with this launcher and what to do, in its own terms; `{host}` is a host that shows it.
+    settings
+        Keys of `--set` that its files take.
     """
 
     name: str
@@ -132,6 +150,7 @@ class Launcher:
     writer: Writer
     reader: Reader
     explains: Mapping[Symptom, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = USUAL_SETTINGS
 
     def write(self, request: LaunchRequest) -> dict[str, LaunchFile]:
         """Files by name, to be put into one folder.

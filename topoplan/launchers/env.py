@@ -3,10 +3,13 @@
 All ranks of a host see the same devices, in rank order, so that local rank i of any program finds its GPU as device i
 and NCCL can reach its neighbours' GPUs directly. TOPOPLAN_ONE_GPU=1 narrows this to the rank's own GPU as device 0.
 NCCL gets the whole list of the host's devices too: it picks the nearest for each GPU, and must see the same ones in
-every rank. Where GPUs are cut into MIG slices, a rank sees its own slice alone, as CUDA lets a process use only one.
+every rank; and the topology file that a cloud ships, where one is set. Where GPUs are cut into MIG slices, a rank sees
+its own slice alone, as CUDA lets a process use only one.
 """
 
 from __future__ import annotations
+
+import shlex
 
 from topoplan.launchers.base import LaunchFile, LaunchRequest
 from topoplan.launchers.shell import comment, fill
@@ -14,7 +17,14 @@ from topoplan.launchers.table import FILE_NAME, HostRow
 
 WRAPPER = "topoplan-env"
 # What a person may set for all ranks, so that every launcher must carry it to them; TOPOPLAN_HOST differs by host.
-FOR_ALL_RANKS = ("TOPOPLAN_CHECK", "TOPOPLAN_ONE_GPU", "TOPOPLAN_MASTER_ADDR", "TOPOPLAN_MASTER_PORT", "NCCL_IB_HCA")
+FOR_ALL_RANKS = (
+    "TOPOPLAN_CHECK",
+    "TOPOPLAN_ONE_GPU",
+    "TOPOPLAN_MASTER_ADDR",
+    "TOPOPLAN_MASTER_PORT",
+    "NCCL_IB_HCA",
+    "NCCL_TOPO_FILE",
+)
 # "=" makes NCCL match whole names; without it mlx5_1 also means mlx5_10 (NCCL user guide, NCCL_IB_HCA).
 _EXACT = "="
 
@@ -105,7 +115,7 @@ export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES="$gpus"
 if [ "$hcas" != - ]; then
     export NCCL_IB_HCA="${NCCL_IB_HCA:-@EXACT_TEXT@$hcas}"
 fi
-exec "$@"
+@TOPO_TEXT@exec "$@"
 """
 
 
@@ -145,9 +155,17 @@ def wrapper(
         "MASTER": rows[0].host,
         "PORT_TEXT": request.master_port,
         "EXACT_TEXT": _EXACT,
+        "TOPO_TEXT": topo_file(request),
         "SLICES_TEXT": _OWN_SLICE if any(row.sliced for row in rows) else "",
     }
     return LaunchFile(fill(_WRAPPER, values), executable=True)
+
+
+def topo_file(request: LaunchRequest) -> str:
+    """Shell lines that set NCCL_TOPO_FILE unless it is set already; none when the request names no such file."""
+    if not request.nccl_topo_file:
+        return ""
+    return f'topo={shlex.quote(request.nccl_topo_file)}\nexport NCCL_TOPO_FILE="${{NCCL_TOPO_FILE:-$topo}}"\n'
 
 
 def refuse_slices(rows: list[HostRow]) -> str:

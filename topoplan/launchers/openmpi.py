@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 
 from topoplan.errors import InputError, Place
-from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
+from topoplan.launchers.base import USUAL_SETTINGS, Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
 from topoplan.launchers.env import FOR_ALL_RANKS, WRAPPER, wrapper
-from topoplan.launchers.shell import comment, fill, words
+from topoplan.launchers.shell import comment, default_arguments, fill, words
 from topoplan.launchers.table import FILE_NAME as TABLE
 from topoplan.launchers.table import HostRow, host_rows, table_text, with_gpus
 from topoplan.model.capability import Freedom
@@ -22,11 +22,7 @@ _RUN = """\
 @HEADER_TEXT@set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 mpirun=${MPIRUN:-mpirun}
-if [ $# -eq 0 ]; then
-    echo "usage: $0 PROGRAM [ARGS...]" >&2
-    exit 2
-fi
-case $("$mpirun" --version 2>&1) in
+@ARGUMENTS_TEXT@case $("$mpirun" --version 2>&1) in
     *"(Open MPI)"*) ;;
     *)
         echo "$0: $mpirun is not Open MPI; MPIRUN=/path/to/mpirun names another" >&2
@@ -99,6 +95,7 @@ def _run_values(request: LaunchRequest, plan: str) -> dict[str, str | int]:
     )
     return {
         "HEADER_TEXT": header,
+        "ARGUMENTS_TEXT": default_arguments(request.program, "$0 PROGRAM [ARGS...]"),
         "RANKS": request.placement.ranks,
         "WRAPPER_TEXT": WRAPPER,
         "SEQ_TEXT": SEQ,
@@ -179,4 +176,5 @@ LAUNCHER = Launcher(
     _write,
     _read,
     _EXPLAINS,
+    (*USUAL_SETTINGS, "cores_per_host"),
 )

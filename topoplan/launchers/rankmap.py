@@ -153,4 +153,6 @@ def _key(row: object, name: str, *default: object) -> object:
     return row.get(name, *default)
 
 
-LAUNCHER = Launcher("rankmap", Freedom.RANKS, "rank map as CSV and JSON for other launchers", _HINTS, _write, _read)
+LAUNCHER = Launcher(
+    "rankmap", Freedom.RANKS, "rank map as CSV and JSON for other launchers", _HINTS, _write, _read, settings=()
+)

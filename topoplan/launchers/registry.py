@@ -37,3 +37,8 @@ def capability(names: Iterable[str]) -> Capability:
     launchers = [get_launcher(name) for name in dict.fromkeys(names)]
     freedom = min((launcher.freedom for launcher in launchers), default=Freedom.RANKS)
     return Capability(freedom, tuple(launcher.name for launcher in launchers))
+
+
+def settings_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Keys of `--set` that at least one of the named launchers takes."""
+    return tuple(dict.fromkeys(key for name in names for key in get_launcher(name).settings))

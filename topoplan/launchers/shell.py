@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 _SLOT = re.compile(r"@([A-Z_]+)@")
 
@@ -31,6 +31,17 @@ def fill(template: str, values: Mapping[str, str | int]) -> str:
         return text if match[1].endswith("_TEXT") else shlex.quote(text)
 
     return _SLOT.sub(value, template)
+
+
+def default_arguments(program: Sequence[str], usage: str = "") -> str:
+    """Shell lines for a script without arguments: it runs `program`, else prints its usage (quoted text) and stops."""
+    if program:
+        act = f"    set -- {shlex.join(program)}\n"
+    elif usage:
+        act = f'    echo "usage: {usage}" >&2\n    exit 2\n'
+    else:
+        return ""
+    return f"if [ $# -eq 0 ]; then\n{act}fi\n"
 
 
 def words(line: str) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from topoplan.errors import InputError, Place
 from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
 from topoplan.launchers.env import WRAPPER, wrapper
-from topoplan.launchers.shell import comment, fill, words
+from topoplan.launchers.shell import comment, default_arguments, fill, words
 from topoplan.launchers.table import FILE_NAME as TABLE
 from topoplan.launchers.table import host_rows, table_text, with_gpus
 from topoplan.model.capability import Freedom
@@ -31,11 +31,7 @@ _BATCH = """\
 #SBATCH --nodelist=@NODELIST_TEXT@
 #SBATCH --exclusive
 set -eu
-if [ $# -eq 0 ]; then
-    echo "usage: sbatch run.sbatch PROGRAM [ARGS...]" >&2
-    exit 2
-fi
-# sbatch runs a copy of this file, so its folder may be another one than the file's own.
+@ARGUMENTS_TEXT@# sbatch runs a copy of this file, so its folder may be another one than the file's own.
 here=
 for folder in "${TOPOPLAN_LAUNCH_DIR:-}" "$(dirname -- "$0")" "${SLURM_SUBMIT_DIR:-}"; do
     if [ -z "$here" ] && [ -n "$folder" ] && [ -r "$folder/@TASKS_TEXT@" ] && [ -x "$folder/@WRAPPER_TEXT@" ]; then
@@ -93,6 +89,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     )
     values: dict[str, str | int] = {
         "HEADER_TEXT": header,
+        "ARGUMENTS_TEXT": default_arguments(request.program, "sbatch run.sbatch PROGRAM [ARGS...]"),
         "NAME_TEXT": request.label,
         "NODES_TEXT": len(rows),
         "RANKS_TEXT": request.placement.ranks,

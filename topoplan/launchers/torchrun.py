@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from topoplan.errors import InputError, Place
 from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Seat, Symptom, need
-from topoplan.launchers.env import FIND_ROW, exports, refuse_slices
-from topoplan.launchers.shell import comment, fill
+from topoplan.launchers.env import FIND_ROW, exports, refuse_slices, topo_file
+from topoplan.launchers.shell import comment, default_arguments, fill
 from topoplan.launchers.table import HostRow, host_rows, read_table, table_text
 from topoplan.model.capability import Freedom
 
@@ -23,7 +23,7 @@ _UNEVEN = """\
 export TORCH_ELASTIC_WORKER_IDENTICAL=0
 """
 _TORCHRUN = """\
-@UNEVEN_TEXT@@SLICES_TEXT@master=@MASTER@
+@TOPO_TEXT@@UNEVEN_TEXT@@ARGUMENTS_TEXT@@SLICES_TEXT@master=@MASTER@
 exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
     --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-$master}" \\
     --master-port="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}" "$@"
@@ -78,6 +78,8 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
         "PORT_TEXT": request.master_port,
         "FIND_TEXT": FIND_ROW,
         "END_TEXT": _END,
+        "TOPO_TEXT": topo_file(request),
+        "ARGUMENTS_TEXT": default_arguments(request.program),
         "SLICES_TEXT": refuse_slices(rows),
         "UNEVEN_TEXT": _UNEVEN if len({len(row.ranks) for row in rows}) > 1 else "",
     }
@@ -93,14 +95,13 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     found = {"NODE_TEXT": '"$node"', "PROCESSES_TEXT": '"$processes"'}
     run = fill(_RUN + _TORCHRUN, {"HEADER_TEXT": header, "ROWS_TEXT": table_text(rows), **found, **common})
     files = {RUN: LaunchFile(run, executable=True)}
-    tail = fill(_TORCHRUN.replace("@NODE_TEXT@", "%d").replace("@PROCESSES_TEXT@", "%d"), common)
     width = len(str(len(rows) - 1))
     for node, row in enumerate(rows):
-        files[f"node-{node:0{width}d}-{row.host}.sh"] = _node_script(plan, node, row, tail)
+        files[f"node-{node:0{width}d}-{row.host}.sh"] = _node_script(plan, node, row, common)
     return files
 
 
-def _node_script(plan: str, node: int, row: HostRow, tail: str) -> LaunchFile:
+def _node_script(plan: str, node: int, row: HostRow, common: Mapping[str, str | int]) -> LaunchFile:
     header = comment(
         [
             f"{plan}. Node {node}, ranks {row.ranks[0]} to {row.ranks[-1]}.",
@@ -108,7 +109,8 @@ def _node_script(plan: str, node: int, row: HostRow, tail: str) -> LaunchFile:
             "Reordered silently by --rdzv-backend=c10d, which ignores node ranks and sorts hosts by name.",
         ]
     )
-    return LaunchFile(f"#!/bin/sh\n{header}set -eu\n{exports(row)}" + tail % (node, len(row.ranks)), executable=True)
+    tail = fill(_TORCHRUN, {**common, "NODE_TEXT": node, "PROCESSES_TEXT": len(row.ranks)})
+    return LaunchFile(f"#!/bin/sh\n{header}set -eu\n{exports(row)}" + tail, executable=True)
 
 
 _NODE_FILE = re.compile(r"node-(\d+)-(.+)\.sh")

@@ -13,6 +13,11 @@ class Freedom(IntEnum):
     GPUS = 2  # as HOSTS, and the order of the GPUs inside each host
     RANKS = 3  # any rank on any GPU
 
+    @property
+    def words(self) -> str:
+        """For people."""
+        return ("whole hosts in any order", "hosts in any order, and their GPUs", "any rank on any GPU")[self - 1]
+
 
 @dataclass(frozen=True, slots=True)
 class Capability:

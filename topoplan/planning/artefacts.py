@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from topoplan.errors import InputError
 from topoplan.experts import get_format
@@ -11,7 +12,7 @@ from topoplan.files.arrays import load_bytes, traffic_bytes
 from topoplan.files.fabric_text import format_fabric
 from topoplan.files.job_text import format_job
 from topoplan.files.plan_json import format_plan
-from topoplan.launchers import LaunchFile, LaunchRequest, get_launcher
+from topoplan.launchers import LaunchFile, LaunchRequest, get_launcher, parse_settings, settings_of
 from topoplan.model.job import Job, stage_of_rank
 from topoplan.model.plan import Plan
 
@@ -38,6 +39,7 @@ def plan_artefacts(
     launchers: Iterable[str] = (),
     formats: Iterable[str] = (),
     hosts: Iterable[str] | None = None,
+    settings: Iterable[str] = (),
 ) -> Artefacts:
     """Everything of a plan folder that depends on its inputs alone; run.json and the report come from the caller.
 
@@ -47,11 +49,13 @@ def plan_artefacts(
         Launchers to write files for, and formats of expert maps.
     hosts
         The allocation that was planned within, None for the whole fabric.
+    settings
+        KEY=VALUE for launch files; each launcher gets those that it takes.
 
     Raises
     ------
     InputError
-        No such launcher or format.
+        No such launcher or format, or a setting that none of the launchers takes.
     InfeasibleError
         A launcher cannot make this placement.
     """
@@ -59,8 +63,11 @@ def plan_artefacts(
     result.files["plan.json"] = format_plan(plan)
     if plan.placement is not None:
         result.files["inputs/fabric.yaml"] = format_fabric(plan.placement.fabric)
-        for launcher in launchers:
-            result.add(f"launch/{launcher}", launch_files(plan, launcher, job))
+        chosen = tuple(dict.fromkeys(launchers))
+        values = parse_settings(settings, settings_of(chosen))
+        for launcher in chosen:
+            own = {key: value for key, value in values.items() if key in get_launcher(launcher).settings}
+            result.add(f"launch/{launcher}", _write(plan, launcher, job, own))
     if hosts is not None:
         result.files["inputs/hosts.txt"] = "".join(f"{name}\n" for name in hosts)
     if job is not None:
@@ -79,13 +86,18 @@ def _job_inputs(job: Job) -> dict[str, str | bytes]:
     return files
 
 
-def launch_files(plan: Plan, launcher: str, job: Job | None) -> dict[str, LaunchFile]:
-    """Files of one launcher for a plan, by name."""
+def launch_files(plan: Plan, launcher: str, job: Job | None, settings: Iterable[str] = ()) -> dict[str, LaunchFile]:
+    """Files of one launcher for a plan, by name; `settings` are KEY=VALUE texts, all of which it must take."""
+    return _write(plan, launcher, job, parse_settings(settings, get_launcher(launcher).settings))
+
+
+def _write(plan: Plan, launcher: str, job: Job | None, values: Mapping[str, Any]) -> dict[str, LaunchFile]:
     if plan.placement is None:
         raise InputError("this plan places experts only: there are no ranks to launch")
     stages = stage_of_rank(job)
     columns = {} if stages is None else {"stage": stages.tolist()}
-    return get_launcher(launcher).write(LaunchRequest(plan.placement, plan_name=plan.job, columns=columns))
+    request = LaunchRequest(plan.placement, plan_name=plan.job, columns=columns, job=job, **values)
+    return get_launcher(launcher).write(request)
 
 
 def expert_files(plan: Plan, job: Job | None, formats: Iterable[str]) -> dict[str, str | bytes]:

@@ -22,7 +22,7 @@ esac
 export OMPI_MCA_orte_keep_fqdn_hostnames=1 PRTE_MCA_prte_keep_fqdn_hostnames=1
 # mpirun carries no other variables of this shell to the ranks than those it is told.
 carry=
-for name in TOPOPLAN_CHECK TOPOPLAN_ONE_GPU TOPOPLAN_MASTER_ADDR TOPOPLAN_MASTER_PORT NCCL_IB_HCA; do
+for name in TOPOPLAN_CHECK TOPOPLAN_ONE_GPU TOPOPLAN_MASTER_ADDR TOPOPLAN_MASTER_PORT NCCL_IB_HCA NCCL_TOPO_FILE; do
     if printenv "$name" >/dev/null; then
         carry="$carry -x $name"
     fi

@@ -1,0 +1,126 @@
+"""What a person may set in launch files: the keys of `--set KEY=VALUE`, each checked here and nowhere else.
+
+A key is a field of `LaunchRequest` of the same name, so that writers find it typed. Values end up in shell, YAML, JSON
+and Python; writers quote them, and whatever could not be quoted everywhere is refused here.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from topoplan.errors import InputError
+from topoplan.names import closest
+
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes wants namespaces
+# Registry, path, tag and digest as the distribution project's reference grammar has them, loosely.
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,499}")
+_PRECISIONS = ("no", "fp16", "bf16", "fp8")  # accelerate's own words
+_MOST_CORES = 4096  # assumed: more than any host has
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key.
+
+    Parameters
+    ----------
+    what
+        For `--help`.
+    parse
+        Text to the value that a `LaunchRequest` takes; ValueError says what is wanted.
+    """
+
+    what: str
+    parse: Callable[[str], object]
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and low <= int(text) <= high):
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(wanted)
+        return text
+
+    return parse
+
+
+def _one_of(words: Iterable[str]) -> Callable[[str], str]:
+    return _matching(re.compile("|".join(map(re.escape, words))), " or ".join(words))
+
+
+def _command(text: str) -> tuple[str, ...]:
+    if not _plain(text):
+        raise ValueError("a command without control characters")
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"a command as a shell reads it ({error})") from None
+    if not words or not words[0]:
+        raise ValueError("a command")
+    return words
+
+
+def _path(text: str) -> str:
+    if not _plain(text) or not text.startswith("/"):
+        raise ValueError("an absolute path, without control characters")
+    return text
+
+
+def _plain(text: str) -> bool:
+    """Whether text is printable and can be encoded."""
+    return text.isprintable()
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "program": Setting("program and arguments to run when a script is given none", _command),
+    "master_port": Setting("port of the first rank's host where ranks meet", _whole(1, 65535)),
+    "cores_per_host": Setting("CPU cores to share out among a host's ranks", _whole(1, _MOST_CORES)),
+    "nccl_topo_file": Setting("NCCL_TOPO_FILE of every rank: a path on the hosts", _path),
+    "mixed_precision": Setting(f"{', '.join(_PRECISIONS)}", _one_of(_PRECISIONS)),
+    "namespace": Setting("Kubernetes namespace", _matching(_DNS_LABEL, "a DNS label such as team-a")),
+    "image": Setting("container image", _matching(_IMAGE, "an image such as registry/name:tag")),
+}
+
+
+def parse_settings(texts: Iterable[str], known: Iterable[str]) -> dict[str, Any]:
+    """Values by key, as keyword arguments of `LaunchRequest`.
+
+    Parameters
+    ----------
+    texts
+        KEY=VALUE each; the last of a key counts.
+    known
+        Keys that the launchers asked for take.
+
+    Raises
+    ------
+    InputError
+        No KEY=VALUE, a key that none of the launchers takes (the hint names the likeliest), or a value unfit for it.
+    """
+    usable = [key for key in SETTINGS if key in set(known)]
+    values = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--set {text[:80]!r} is not KEY=VALUE")
+        if key not in usable:
+            unfit = "is not taken by this launcher" if key in SETTINGS else "is not known"
+            every = f"it takes {', '.join(usable)}" if usable else "it takes none"
+            raise InputError(f"--set {key[:80]!r} {unfit}", hint=f"{closest(key, usable)} {every}".strip())
+        try:
+            values[key] = SETTINGS[key].parse(value)
+        except ValueError as error:
+            raise InputError(f"--set {key}={value[:80]!r} does not fit", hint=f"give {error}") from None
+    return values
