@@ -74,31 +74,69 @@ def link_distribution(flows: HashedFlows) -> FloatArray:
     reach = np.minimum(most, mean + 10 * spread + 6 * flows.steps.max(initial=1)).max(initial=1)
     size = int(2 ** np.ceil(np.log2(2 * reach + 2)))
     turn = np.exp(-2j * np.pi * np.arange(size // 2 + 1)[:, None] * flows.steps / size)  # [frequencies, classes]
+    alike, kind = np.unique(odds, return_inverse=True)  # few: logarithms of complex numbers are what takes time
     log = np.zeros((len(flows.count), size // 2 + 1), complex)
     for c in range(len(flows.steps)):
         with np.errstate(divide="ignore"):  # log(0) where every queue pair has one link to go to
-            term = np.log(1 - odds[:, None] + odds[:, None] * turn[None, :, c])
-        log += np.where(flows.count[:, c, None] > 0, flows.count[:, c, None] * term, 0)
+            term = np.log(1 - alike[:, None] + alike[:, None] * turn[None, :, c])
+        has = np.flatnonzero(flows.count[:, c] > 0)
+        log[has] += flows.count[has, c, None] * term[kind[has]]
     density = np.fft.irfft(np.exp(log), size, axis=1)
     return np.asarray(np.clip(np.cumsum(np.clip(density, 0, None), axis=1), 0, 1))
 
 
+@dataclass(frozen=True, eq=False)
+class Slowest:
+    """Distribution of the time of the slowest link.
+
+    Parameters
+    ----------
+    moments
+        [moments] float64 seconds, rising; the first is what other links take at least.
+    exceed
+        [moments] float64 probability that the slowest link takes longer.
+    """
+
+    moments: FloatArray
+    exceed: FloatArray
+
+    @property
+    def expected_s(self) -> float:
+        """Expected time, s."""
+        return float(self.moments[0] + (self.exceed[:-1] * np.diff(self.moments)).sum())
+
+    def quantile_s(self, share: float) -> float:
+        """Time (s) that the slowest link keeps to in `share` of all hashings, 0 < share < 1."""
+        return float(self.moments[int(np.argmax(self.exceed <= 1 - share))])
+
+
 def expected_slowest(flows: HashedFlows, at_least_s: float, repeat: FloatArray | None = None) -> float:
     """Expected time (s) of the slowest link of all uplinks, or `at_least_s` where other links are slower.
+
+    Parameters
+    ----------
+    repeat
+        As for `slowest_link`.
+    """
+    return slowest_link(flows, at_least_s, repeat).expected_s
+
+
+def slowest_link(flows: HashedFlows, at_least_s: float, repeat: FloatArray | None = None) -> Slowest:
+    """Time of the slowest link of all uplinks, no less than the `at_least_s` of other links.
 
     Uplinks with equal counts, links and bandwidth are evaluated once; `repeat` [uplinks] float64 says how many alike
     each row stands for.
     """
     live = np.flatnonzero((flows.count.sum(1) > 0) | (flows.fluid_bytes > 0))
     if not len(live):
-        return at_least_s
+        return Slowest(np.array([at_least_s]), np.zeros(1))
     spread = np.round(flows.fluid_bytes / np.maximum(flows.links, 1) / flows.step_bytes, 3)
     key = np.column_stack([flows.count, flows.links, flows.bandwidth, spread])[live]
     key, index = np.unique(key, axis=0, return_inverse=True)
     times = np.bincount(index, None if repeat is None else repeat[live], len(key))
     classes = len(flows.steps)
     if (key[:, classes] <= 0).any():
-        return float("inf")  # bytes on an uplink that has no links
+        return Slowest(np.array([np.inf]), np.zeros(1))  # bytes on an uplink that has no links
     unique = HashedFlows(
         key[:, :classes], flows.steps, flows.step_bytes, np.zeros(len(key)), key[:, classes], key[:, classes + 1]
     )
@@ -114,5 +152,4 @@ def expected_slowest(flows: HashedFlows, at_least_s: float, repeat: FloatArray |
         value = np.where(k < 0, 0.0, below[row, np.clip(k, 0, below.shape[1] - 1)])
         with np.errstate(divide="ignore"):
             log += weight[row] * np.log(value)
-    exceed = 1 - np.exp(log)
-    return float(at_least_s + (exceed[:-1] * np.diff(moments)).sum())
+    return Slowest(moments, 1 - np.exp(log))
