@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from topoplan.model.fabric import Fabric
-from topoplan.topologies import readers
+from topoplan.topologies import formats
 
 GIB = 2**30
 LIMITS = {"ibnetdiscover": (5.0, 1 * GIB), "edges": (2.0, None)}  # seconds and bytes that the project promises
@@ -92,7 +92,7 @@ def measure(name: str) -> dict[str, float]:
     """Seconds to read, peak bytes of this process, and what was read."""
     text = TEXTS[name](clos_cables(**CABLES))
     start = time.perf_counter()
-    fabric: Fabric = readers.read(text, name=name)
+    fabric: Fabric = formats.read(text, name=name)
     seconds = time.perf_counter() - start
     return {
         "seconds": round(seconds, 2),

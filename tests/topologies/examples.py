@@ -1,4 +1,4 @@
-"""A few small valid texts of every format in `readers.READERS`.
+"""A few small valid texts of every format in `formats.READERS`.
 
 Whoever adds a reader adds its texts here, under the name of the format: test_hostile.py damages each of them in many
 ways, and test_detection.py sees that no other reader takes it for its own. Keep a text below about 2,000 characters,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from topoplan.errors import InputError
 from topoplan.model.fabric import Attachment, Fabric, Group, Host, HostType, Island, Link, Nic, Tier
-from topoplan.topologies import readers
+from topoplan.topologies import formats
 from topoplan.topologies.graph import from_networkx, to_networkx
 
 bandwidths = st.sampled_from([12.5e9, 25e9, 50e9, 450e9])
@@ -91,7 +91,7 @@ def test_round_trip_through_json(fabric: Fabric) -> None:
 
 
 def test_edges_count_links(make_clos: Callable[..., Any]) -> None:
-    fabric = readers.read(make_clos(groups=2, rails=4, hosts=2, spines=2, cables=2).text())
+    fabric = formats.read(make_clos(groups=2, rails=4, hosts=2, spines=2, cables=2).text())
     graph = to_networkx(fabric)
     uplink = graph.edges["leaf-0-0", "spine-0"]
     assert (uplink["kind"], uplink["count"], uplink["bandwidth_bytes_per_s"]) == ("uplink", 16, 16 * 50e9)
@@ -104,7 +104,7 @@ def test_edges_count_links(make_clos: Callable[..., Any]) -> None:
 
 
 def test_a_host_taken_away_is_gone(make_clos: Callable[..., Any]) -> None:
-    graph = to_networkx(readers.read(make_clos(groups=2, rails=2, hosts=2).text()))
+    graph = to_networkx(formats.read(make_clos(groups=2, rails=2, hosts=2).text()))
     graph.remove_node("gpu-0-0-2")
     assert from_networkx(graph).host_names == ("gpu-0-0-1", "gpu-0-1-1", "gpu-0-1-2")
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from topoplan.errors import InputError
 from topoplan.model.fabric import Fabric, HostType, Nic
 from topoplan.topologies.collect.sections import Collected
-from topoplan.topologies.devices import GPU_VENDORS, by_name, by_number
-from topoplan.topologies.host_parts import FoundNic, HostParts, Notes, check_size, host_type
-from topoplan.topologies.pci_tree import Spot, paths, switches
-from topoplan.topologies.readers.base import ReadOptions, clean_name
+from topoplan.topologies.hosts.devices import GPU_VENDORS, by_name, by_number
+from topoplan.topologies.hosts.parts import FoundNic, HostParts, Notes, check_size, host_type
+from topoplan.topologies.hosts.pci_tree import Spot, paths, switches
+from topoplan.topologies.reading import ReadOptions, clean_name
 
 _RATE = re.compile(r"\s*(\d{1,5}(?:\.\d{1,3})?)\s*Gb/sec.*")
 _PCI = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]", re.IGNORECASE)

@@ -6,23 +6,30 @@ import dataclasses
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric, Host, HostType
 from topoplan.topologies.collect import inside
 from topoplan.topologies.collect.inside import Device
 from topoplan.topologies.collect.sections import Collected, parse
-from topoplan.topologies.host_parts import Notes
-from topoplan.topologies.readers.base import HOST, Reader, ReadOptions, fabric_name
-
-if TYPE_CHECKING:
-    from topoplan.topologies.merge import Part
+from topoplan.topologies.hosts.parts import Notes
+from topoplan.topologies.merge import Part, merge
+from topoplan.topologies.readers.cables import lldp
+from topoplan.topologies.readers.hosts import nvidia_smi_topo
+from topoplan.topologies.readers.schedulers import fabric_clique, kubernetes, slurm_show
+from topoplan.topologies.reading import HOST, ISLANDS, NETWORK, ReadOptions, fabric_name
 
 NAME = "collected"
 _NO_FABRIC = "00000000-0000-0000-0000-000000000000"
-# Readers of sections, by their names in the registry.
-_SMI, _CLIQUES, _LLDP, _SCONTROL, _KUBERNETES = "nvidia-smi", "fabric-clique", "lldp", "scontrol", "kubernetes"
+# What reads the sections that tell where hosts are, and what those tell.
+_CLIQUES, _LLDP, _SCONTROL, _KUBERNETES = "fabric-clique", "lldp", "scontrol", "kubernetes"
+_READ = {
+    _CLIQUES: (fabric_clique.read, frozenset({ISLANDS})),
+    _LLDP: (lldp.read, frozenset({NETWORK})),
+    _SCONTROL: (slurm_show.read, frozenset({NETWORK})),
+    _KUBERNETES: (kubernetes.read, frozenset({NETWORK, ISLANDS})),
+}
 _PLACE_WORDS = ("topology", "rdma.", "clique", "nvlink", "rack", "fabric")  # in labels that tell where a node is
 
 
@@ -34,8 +41,6 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
     InputError
         Not a file of the script, or no section that tells anything.
     """
-    from topoplan.topologies.merge import merge  # noqa: PLC0415 - it imports the readers' folder, which imports this
-
     fabric = merge(parts([(text, path)], options), fill=options.host_type is None)
     return dataclasses.replace(fabric, name=fabric_name(path))
 
@@ -63,9 +68,6 @@ class _Sections:
     """Reads each section of all hosts together, with the reader that knows it."""
 
     def __init__(self, files: Sequence[Collected], options: ReadOptions) -> None:
-        from topoplan.topologies.readers import READERS  # noqa: PLC0415 - the registry lists this module
-
-        self._readers: dict[str, Reader] = {reader.name: reader for reader in READERS}
         self._files = files
         self._routing = _routing(files)  # "" where adapters do not tell
         self._options = dataclasses.replace(options, routing=options.routing or self._routing or None)
@@ -95,22 +97,17 @@ class _Sections:
         return found
 
     def _part(self, section: str, fabric: Fabric, tells: frozenset[str], form: str = "") -> Part:
-        from topoplan.topologies.merge import Part  # noqa: PLC0415 - see `read`
-
         return Part(f"{self._source} ({section})", form or section, fabric, tells)
 
     def _read(self, reader: str, text: str, section: str) -> Part | None:
         """Part of a composed text; a text that cannot be read is left out and said."""
-        if reader not in self._readers:
-            self._unread[f"section {section} needs the reader {reader}"] += 1
-            return None
-        known = self._readers[reader]
+        read, tells = _READ[reader]
         try:
-            fabric = known.read(text, f"{fabric_name(self._source)}.{section}", self._options)
+            fabric = read(text, f"{fabric_name(self._source)}.{section}", self._options)
         except InputError as error:
             self._unread[f"section {section} is left out: {error.message}"] += 1
             return None
-        return self._part(section, fabric, known.tells, reader)
+        return self._part(section, fabric, tells, reader)
 
     # ---- hosts -------------------------------------------------------------------------------------------------
 
@@ -120,11 +117,10 @@ class _Sections:
         hosts: list[Host] = []
         assumed: dict[str, None] = {}
         warned: defaultdict[str, list[str]] = defaultdict(list)
-        smi = self._readers[_SMI].read if _SMI in self._readers else None
         options = dataclasses.replace(self._options, host_type=None, routing="adaptive")
         for file in self._files:
             notes = Notes()
-            kind = inside.type_of(file, smi, options, notes)
+            kind = inside.type_of(file, nvidia_smi_topo.read, options, notes)
             if not file.complete:
                 warned["the script was stopped before its end"].append(file.host)
             for text in notes.warnings:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from topoplan.errors import InputError, Place
 from topoplan.names import check_name
-from topoplan.topologies.readers.base import clean_name, lines
+from topoplan.topologies.reading import clean_name, lines
 
 MAGIC = "# topoplan collected "
 VERSION = 1

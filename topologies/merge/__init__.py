@@ -31,7 +31,7 @@ from topoplan.topologies.merge.parts import (
     subjects_of,
 )
 from topoplan.topologies.merge.types import Joined, TypeJoiner
-from topoplan.topologies.readers.base import ISLANDS, NETWORK
+from topoplan.topologies.reading import ISLANDS, NETWORK
 
 # Formats whose names are those that launchers use, and those with ids of instances; all others are in between.
 _LAUNCHERS_KNOW = frozenset(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from topoplan.errors import InputError
 from topoplan.model.fabric import Island
-from topoplan.topologies.cabling import Components
+from topoplan.topologies.cables.cabling import Components
 from topoplan.topologies.merge.parts import SCALE_UP, Part, some
-from topoplan.topologies.readers.base import ISLANDS
+from topoplan.topologies.reading import ISLANDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from topoplan.errors import InputError
 from topoplan.model.fabric import Host
 from topoplan.names import natural_key
-from topoplan.topologies.cabling import Components
+from topoplan.topologies.cables.cabling import Components
 from topoplan.topologies.merge.parts import Part
 
 # Kinds of alias that are ids of adapters: "guid", and "guid-0" or "guid-mlx5_0" for the NIC of that index or name.

@@ -11,7 +11,7 @@ from topoplan.model.fabric import Attachment, Fabric, Group, Link, Tier
 from topoplan.names import natural_key
 from topoplan.topologies.merge.names import Machine
 from topoplan.topologies.merge.parts import UPLINKS, Part, counted, some
-from topoplan.topologies.readers.base import NETWORK
+from topoplan.topologies.reading import NETWORK
 from topoplan.units import format_bandwidth
 
 _SAME = 0.01  # uplinks that differ by less are one figure

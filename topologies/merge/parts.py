@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from topoplan.model.fabric import Fabric, HostType
 from topoplan.names import compress, natural_key
-from topoplan.topologies.readers.base import HOST, NETWORK
+from topoplan.topologies.reading import HOST, NETWORK
 
 GPUS, NIC_SPEED, RAILS, SCALE_UP = "gpus", "nic speed", "rails", "scale-up"
 UPLINKS, CABLES, NO_NETWORK, ROUTING = "uplinks", "cables", "no network", "routing"

@@ -15,7 +15,7 @@ from topoplan.errors import InputError
 from topoplan.model.fabric import Attachment, Host, HostType, Nic
 from topoplan.topologies.merge.names import GUID_KIND, Machine, guid
 from topoplan.topologies.merge.parts import GPUS, NIC_SPEED, RAILS, SCALE_UP, Part
-from topoplan.topologies.readers.base import HOST, ISLANDS
+from topoplan.topologies.reading import HOST, ISLANDS
 from topoplan.units import format_bandwidth
 
 # How much a part knows of the inside of a host, the most first.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import topoplan.topologies.readers  # noqa: F401 - first, as what writers share imports readers.base
 from topoplan.errors import InputError
 from topoplan.model.fabric import Fabric
 from topoplan.names import closest

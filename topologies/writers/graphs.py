@@ -1,6 +1,6 @@
 """Writers of networkx graphs: node-link JSON and GraphML, of the graph that `topoplan.topologies.graph` builds.
 
-Both hold all of a Fabric, and `topoplan.topologies.readers.graphs` reads them back. GraphML has no lists: attributes
+Both hold all of a Fabric, and the reader of the same name reads them back. GraphML has no lists: attributes
 that are lists or mappings stand in it as JSON.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from topoplan.errors import InputError
 from topoplan.files.emit import scalar
 from topoplan.model.fabric import Fabric
-from topoplan.topologies.site import unique_names
+from topoplan.topologies.trees.site import unique_names
 from topoplan.topologies.writers.outline import Branch, dns_names, island_hosts, node_names, outline, plain_names, title
 
 _PREFIX = "topoplan.io"  # of the labels of levels

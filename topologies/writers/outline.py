@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from topoplan.errors import InputError
 from topoplan.model.fabric import Fabric
-from topoplan.topologies.site import unique_names
+from topoplan.topologies.trees.site import unique_names
 
 _MAX_NAME = 63  # of a Kubernetes label's value and of a DNS label; Slurm takes 64
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")

@@ -33,7 +33,7 @@ class _Command(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the formats that can be read and those that can be written, then the examples."""
-        from topoplan.topologies.readers import READERS  # noqa: PLC0415 - for the help alone
+        from topoplan.topologies.formats import READERS  # noqa: PLC0415 - for the help alone
         from topoplan.topologies.writers import WRITERS  # noqa: PLC0415
 
         with formatter.section("Formats"):

@@ -16,11 +16,11 @@ from topoplan.files.inputs import STDIN, Source, read_source, unreadable
 from topoplan.model.fabric import Fabric
 from topoplan.model.plan import InputFile
 from topoplan.names import closest, expand
-from topoplan.topologies import catalog, readers
+from topoplan.topologies import catalog, formats
 from topoplan.topologies.collect import neighbours
 from topoplan.topologies.collect import reader as collected
 from topoplan.topologies.merge import OWN_FORMAT, Part, merge
-from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK, fabric_name
+from topoplan.topologies.reading import HOST, ISLANDS, NETWORK, fabric_name
 
 _KIND = re.compile(r"^\s*(?:-\s*)?[\"']?kind[\"']?\s*:\s*[\"']?([A-Za-z]+)", re.MULTILINE)
 MAX_TOPOLOGY_BYTES = 256 * 2**20  # ibnetdiscover of 100,000 endpoints is about 60 MB
@@ -70,7 +70,7 @@ class _Given:
     label: str = ""
 
 
-def read_fabric_files(specs: Sequence[str], format_name: str | None, options: readers.ReadOptions) -> FabricInput:
+def read_fabric_files(specs: Sequence[str], format_name: str | None, options: formats.ReadOptions) -> FabricInput:
     """Fabric of files, folders of files, names of the catalogue, and FILE=HOSTS for files that describe one host.
 
     Raises
@@ -199,7 +199,7 @@ def _format(item: _Given, format_name: str | None) -> str:
     if kind:
         return OWN_FORMAT
     try:
-        return readers.detect(readers.decode(item.source.content, item.source.shown), path=item.source.shown).name
+        return formats.detect(formats.decode(item.source.content, item.source.shown), path=item.source.shown).name
     except InputError:
         if item.found:
             return ""
@@ -220,17 +220,17 @@ def _labelled(given: Sequence[_Given]) -> list[_Given]:
     ]
 
 
-def _read(item: _Given, options: readers.ReadOptions) -> Fabric:
+def _read(item: _Given, options: formats.ReadOptions) -> Fabric:
     if item.format == OWN_FORMAT:
         return parse_fabric(item.source.text, item.source.shown)
-    return readers.read(_text(item), name=item.source.shown, format=item.format, options=options)
+    return formats.read(_text(item), name=item.source.shown, format=item.format, options=options)
 
 
 def _text(item: _Given) -> str:
-    return readers.decode(item.source.content, item.source.shown)
+    return formats.decode(item.source.content, item.source.shown)
 
 
-def _one(item: _Given, options: readers.ReadOptions) -> FabricInput:
+def _one(item: _Given, options: formats.ReadOptions) -> FabricInput:
     if not item.format:
         raise InputError("no known topology format", place=Place(item.source.shown))
     if item.format == OWN_FORMAT and options.host_type:
@@ -240,7 +240,7 @@ def _one(item: _Given, options: readers.ReadOptions) -> FabricInput:
     return FabricInput(fabric, InputFile(item.source.name, item.source.sha256), item.format, (file,))
 
 
-def _read_all(taken: Sequence[_Given], options: readers.ReadOptions) -> tuple[list[Part], list[ReadFile]]:
+def _read_all(taken: Sequence[_Given], options: formats.ReadOptions) -> tuple[list[Part], list[ReadFile]]:
     """What the files tell; those of formats that tell more together are read so."""
     together = {
         name: [item for item in taken if item.format == name and not item.hosts]
@@ -253,7 +253,7 @@ def _read_all(taken: Sequence[_Given], options: readers.ReadOptions) -> tuple[li
     if len(tables) > 1:
         label = f"{len(tables)} {neighbours.FORMAT} files"
         text = neighbours.join((_text(item), item.label) for item in tables)
-        fabric = readers.read(text, name=label, format=neighbours.FORMAT, options=options)
+        fabric = formats.read(text, name=label, format=neighbours.FORMAT, options=options)
         parts.append(Part(label, neighbours.FORMAT, fabric, _tells(neighbours.FORMAT)))
     else:
         together[neighbours.FORMAT] = []
@@ -267,10 +267,10 @@ def _read_all(taken: Sequence[_Given], options: readers.ReadOptions) -> tuple[li
 
 
 def _tells(format_name: str) -> frozenset[str]:
-    return next((reader.tells for reader in readers.READERS if reader.name == format_name), frozenset())
+    return next((reader.tells for reader in formats.READERS if reader.name == format_name), frozenset())
 
 
-def _part(item: _Given, options: readers.ReadOptions) -> Part:
+def _part(item: _Given, options: formats.ReadOptions) -> Part:
     if item.format == OWN_FORMAT:
         fabric = _read(item, options)
         told = {HOST} | ({NETWORK} if fabric.groups else set()) | ({ISLANDS} if fabric.islands else set())

@@ -125,8 +125,8 @@ def is_plan(path: Path) -> bool:
 
 def _is_topology(path: Path) -> bool:
     """Whether a reader of topologies takes a JSON file: LLDP, clouds, graphs and others come as JSON too."""
-    from topoplan.topologies.readers import READERS  # noqa: PLC0415 - for JSON files alone
-    from topoplan.topologies.readers.base import SNIFF_CHARS  # noqa: PLC0415
+    from topoplan.topologies.formats import READERS  # noqa: PLC0415 - for JSON files alone
+    from topoplan.topologies.reading import SNIFF_CHARS  # noqa: PLC0415
 
     try:
         with path.open("rb") as file:

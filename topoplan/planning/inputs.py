@@ -12,8 +12,8 @@ from topoplan.files.job_yaml import ReadJob, read_job
 from topoplan.names import expand
 from topoplan.planning.fabric_files import FabricInput, kind_of, read_fabric_files, read_topology
 from topoplan.topologies import catalog
-from topoplan.topologies.name_table import Entry, parse_names
-from topoplan.topologies.readers import ReadOptions, decode
+from topoplan.topologies.formats import ReadOptions, decode
+from topoplan.topologies.names.table import Entry, parse_names
 
 __all__ = ["FabricInput", "host_list", "kind_of", "open_fabric", "open_job", "read_options"]
 

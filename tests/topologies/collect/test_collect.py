@@ -12,7 +12,7 @@ import pytest
 
 from topoplan.errors import InputError
 from topoplan.planning.inputs import open_fabric
-from topoplan.topologies import readers
+from topoplan.topologies import formats
 from topoplan.topologies.collect import script
 from topoplan.topologies.collect.sections import parse
 
@@ -121,8 +121,8 @@ def test_neighbours_go_by_the_devices_behind_interfaces(tmp_path: Path) -> None:
 
 def test_one_file_alone(tmp_path: Path) -> None:
     text = host(1)
-    assert readers.detect(text).name == "collected"
-    fabric = readers.read(text, name="dir/n1.collected")
+    assert formats.detect(text).name == "collected"
+    fabric = formats.read(text, name="dir/n1.collected")
     assert (fabric.name, fabric.host_names, fabric.gpus) == ("n1", ("n1",), 2)
 
 
@@ -140,7 +140,7 @@ def test_hosts_without_nvidia_smi_are_read_from_the_pci_tree() -> None:
         "address=0000:00:01.0\tclass=0x030000\tvendor=0x1a03\tdevice=0x2000\tnuma=0\tplace=/sys/devices/pci0000:00/x"
     )
     text = collected("m1", {"pci": "\n".join([*rows, console]), "infiniband": "".join(nics)})
-    fabric = readers.read(text, name="m1")
+    fabric = formats.read(text, name="m1")
     assert [(nic.name, nic.gpu) for nic in fabric.host_types[0].nics] == [("mlx5_0", 1), ("mlx5_1", 0)]
 
 
@@ -166,7 +166,7 @@ def test_what_is_broken_is_left_out_and_said(tmp_path: Path) -> None:
 )
 def test_refusals(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        readers.read(text, name="f", format="collected")
+        formats.read(text, name="f", format="collected")
 
 
 def test_two_files_of_one_host_are_refused(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_the_script_asks_the_tools_that_are_there(tmp_path: Path) -> None:
     assert file.sections["scontrol-topology"].rstrip() == SLURM.rstrip()
     assert file.sections["lldp"].startswith("@ end\n# topoplan collected 9")
     assert "complaint" not in written.read_text()
-    fabric = readers.read(written.read_text().replace("../../n 1;x", "n1"), name="n1")
+    fabric = formats.read(written.read_text().replace("../../n 1;x", "n1"), name="n1")
     assert {nic.name: nic.bandwidth_bytes_per_s for nic in fabric.host_types[0].nics}["mlx5_1"] == 25e9
     assert [group.name for group in fabric.groups] == ["core", "rack1"]
 

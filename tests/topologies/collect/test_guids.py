@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from topoplan.topologies import readers
+from topoplan.topologies import formats
 from topoplan.topologies.collect import reader as collected
 from topoplan.topologies.merge import Part, merge
-from topoplan.topologies.readers.base import HOST, NETWORK, ReadOptions
+from topoplan.topologies.reading import HOST, NETWORK, ReadOptions
 
 TOPO = "\tGPU0\tGPU1\tNIC0\tNIC1\nGPU0\t X \tNV18\tSYS\tPIX\nGPU1\tNV18\t X \tPIX\tSYS\n" \
     "\nNIC Legend:\n\n  NIC0: ibp0\n  NIC1: ibp1\n"  # fmt: skip
@@ -39,7 +39,7 @@ def test_guids_join_what_names_do_not(ibnet: type[Any]) -> None:
         digits = cas[name, rail][2:]
         return ":".join(digits[i : i + 4] for i in range(0, 16, 4))
 
-    network = Part("ib.out", "ibnetdiscover", readers.read(net.text(), name="ib.out"), frozenset({HOST, NETWORK}))
+    network = Part("ib.out", "ibnetdiscover", formats.read(net.text(), name="ib.out"), frozenset({HOST, NETWORK}))
     # the kernel of n2 numbers its adapters the other way round
     files = [
         host("n1", (spelt("ib-a", 0), spelt("ib-a", 1))),

@@ -11,18 +11,18 @@ from tests.topologies.examples import EXAMPLES
 from topoplan.errors import InputError
 from topoplan.files.fabric_text import format_fabric
 from topoplan.files.fabric_yaml import parse_fabric
-from topoplan.topologies import readers
+from topoplan.topologies import formats
 from topoplan.topologies.merge import Part, merge
-from topoplan.topologies.readers.base import HOST, NETWORK
+from topoplan.topologies.reading import HOST, NETWORK
 
 FORMATS = sorted(EXAMPLES)
 
 
 @cache
 def part(name: str) -> Part:
-    reader = next(reader for reader in readers.READERS if reader.name == name)
+    reader = next(reader for reader in formats.READERS if reader.name == name)
     named = HOST not in reader.tells or NETWORK in reader.tells
-    return Part(f"{name}.txt", name, readers.read(EXAMPLES[name][0], name=f"{name}.txt"), reader.tells, named=named)
+    return Part(f"{name}.txt", name, formats.read(EXAMPLES[name][0], name=f"{name}.txt"), reader.tells, named=named)
 
 
 @pytest.mark.parametrize("first", FORMATS)

@@ -13,7 +13,7 @@ from topoplan.files.fabric_text import format_fabric
 from topoplan.files.fabric_yaml import parse_fabric
 from topoplan.model.fabric import Attachment, Fabric, Group, Host, HostType, Island, Nic, Tier
 from topoplan.topologies.merge import Part, merge
-from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK
+from topoplan.topologies.reading import HOST, ISLANDS, NETWORK
 
 NDR = 50e9
 INSIDE, CABLES, TREE, CLIQUES = map(frozenset, ((HOST,), (HOST, NETWORK), (NETWORK,), (ISLANDS,)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from topoplan.files.fabric_text import format_fabric
 from topoplan.model.fabric import Attachment, Fabric, Group, Host, HostType, Island, Nic, Tier
 from topoplan.topologies.merge import Part, merge
-from topoplan.topologies.readers.base import HOST, ISLANDS, NETWORK
+from topoplan.topologies.reading import HOST, ISLANDS, NETWORK
 
 SPEEDS = (25e9, 50e9, 100e9)
 GUESS = HostType("guess", 8, tuple(Nic(i, 12.5e9, i) for i in range(8)), 8, 1e9)

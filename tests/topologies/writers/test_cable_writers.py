@@ -12,7 +12,7 @@ from topoplan.errors import InputError
 from topoplan.files.fabric_yaml import parse_fabric
 from topoplan.model.fabric import Attachment, Fabric, Group, Host, Island, Tier
 from topoplan.model.host_type import HostType, Nic
-from topoplan.topologies import catalog, readers
+from topoplan.topologies import catalog, formats
 from topoplan.topologies.writers import write
 
 SMALL = ("azure-ndv5", "dgx-a100-superpod", "gb200-nvl72", "rail-only", "two-pods-fragmented")
@@ -105,8 +105,8 @@ def group_facts(fabric: Fabric) -> list[tuple[object, ...]]:
 def again(fabric: Fabric, name: str) -> Fabric:
     text = write(fabric, name)
     assert text == write(fabric, name)
-    assert readers.detect(text).name == name
-    return readers.read(text, name=fabric.name)
+    assert formats.detect(text).name == name
+    return formats.read(text, name=fabric.name)
 
 
 @pytest.mark.parametrize("name", ["graphml", "node-link"])
@@ -160,7 +160,7 @@ def test_nccl_holds_the_host(kind: HostType, bandwidth: float, planes: int) -> N
     kind = HostType("kind", kind.gpus, kind.nics, kind.gpus, bandwidth)
     fabric = Fabric("f", "ecmp", (kind,), tuple(Host(f"n{h}", 0, -1, attach) for h in range(3)), tiers, groups)
     text = write(fabric, "nccl")
-    found = readers.read(text, name="x").host_types[0]
+    found = formats.read(text, name="x").host_types[0]
     assert (found.gpus, found.scale_up_gpus, found.scale_up_bandwidth_bytes_per_s) == (kind.gpus, kind.gpus, bandwidth)
     assert [(n.rail, n.bandwidth_bytes_per_s, n.gpu, n.name) for n in found.nics] == [
         (n.rail, n.bandwidth_bytes_per_s, n.gpu, n.name) for n in kind.nics
@@ -182,7 +182,7 @@ def test_what_cannot_be_written_is_refused() -> None:
     with pytest.raises(InputError, match="l is a host and a switch"):
         write(clash, "simgrid")
     strange = Fabric("f", "ecmp", (a,), (Host("x", 0),), warnings=("\x07",))
-    assert readers.read(write(strange, "node-link")).warnings == ("\x07",)
+    assert formats.read(write(strange, "node-link")).warnings == ("\x07",)
 
 
 def test_islands_wider_than_hosts_survive_simgrid() -> None:

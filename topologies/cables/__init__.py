@@ -1,0 +1,1 @@
+"""Fabrics from cables: ports and switches, the leaves, rails, planes and tiers that they form."""

@@ -1,0 +1,98 @@
+"""Host types for sources that say little of their hosts: a product's name, an instance type, or nothing at all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from topoplan.model.fabric import HostType, Nic
+from topoplan.topologies.hosts.devices import DEFAULT_SCALE_UP_BYTES_PER_S, DEFAULT_SCALE_UP_SOURCE
+from topoplan.topologies.reading import clean_name
+
+# Assumed where nothing is told: the DGX/HGX H100 layout of 8 GPUs, each with a 400 Gb/s NIC.
+_GPUS = 8
+_NIC_BYTES_PER_S = 400e9 / 8
+# Assumed where NVLink domains are wider than a host: the compute tray of a GB200 NVL72, 4 GPUs with a 400 Gb/s NIC
+# each (NVIDIA's GB200 NVL72 reference architecture), 18 NVLink 5 links of 50 GB/s each direction.
+_TRAY_GPUS = 4
+_TRAY_SCALE_UP = 900e9
+
+# Part of a product's name -> NVLink bytes/s of a GPU each direction, 0 for none; the first that fits counts. NVIDIA's
+# datasheets: NVLink 2 6 x 25, NVLink 3 12 x 25, NVLink 4 18 x 25, NVLink 5 18 x 50 GB/s; H20 as H100, H800 8 x 25.
+_PRODUCTS = (
+    (re.compile(r"B[23]00", re.IGNORECASE), 900e9),
+    (re.compile(r"PCIe|NVL\b|L4|A10G?\b|A16|A30|A40|T4\b|RTX|Tesla-?P", re.IGNORECASE), 0.0),
+    (re.compile(r"H800", re.IGNORECASE), 200e9),
+    (re.compile(r"H100|H200|H20\b|GH200", re.IGNORECASE), 450e9),
+    (re.compile(r"A100|A800", re.IGNORECASE), 300e9),
+    (re.compile(r"V100", re.IGNORECASE), 150e9),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    gpus: int
+    network_bytes_per_s: float
+    scale_up_bytes_per_s: float
+
+
+# Cloud instance types: GPUs, network of the whole instance, NVLink of a GPU, each direction. Network: the vendors'
+# pages on accelerated instances (EFA 400 Gb/s p4d, 3,200 Gb/s p5, p5en and p6-b200, 6,400 Gb/s p6-b300, 400 Gb/s a GPU
+# on p6e-gb200; A3 Ultra and A4 8 x 400 Gb/s; ND H100 v5 and OCI H100 8 x 400 Gb/s).
+_INSTANCES = {
+    "p4d.24xlarge": _Instance(8, 50e9, 300e9),
+    "p4de.24xlarge": _Instance(8, 50e9, 300e9),
+    "p5.48xlarge": _Instance(8, 400e9, 450e9),
+    "p5e.48xlarge": _Instance(8, 400e9, 450e9),
+    "p5en.48xlarge": _Instance(8, 400e9, 450e9),
+    "p6-b200.48xlarge": _Instance(8, 400e9, 900e9),
+    "p6-b300.48xlarge": _Instance(8, 800e9, 900e9),
+    "p6e-gb200.36xlarge": _Instance(4, 200e9, 900e9),
+    "a3-megagpu-8g": _Instance(8, 200e9, 450e9),
+    "a3-ultragpu-8g": _Instance(8, 400e9, 450e9),
+    "a4-highgpu-8g": _Instance(8, 400e9, 900e9),
+    "a4x-highgpu-4g": _Instance(4, 200e9, 900e9),
+    "BM.GPU.H100.8": _Instance(8, 400e9, 450e9),
+    "BM.GPU.H200.8": _Instance(8, 400e9, 450e9),
+    "BM.GPU.GB200.4": _Instance(4, 200e9, 900e9),
+}
+
+
+def assumed_type(*, islands: bool) -> HostType:
+    """Type of hosts of which nothing is known, but whether NVLink domains are wider than they."""
+    if islands:
+        return HostType("assumed-4-gpu-tray", _TRAY_GPUS, _nics(_TRAY_GPUS), _TRAY_GPUS, _TRAY_SCALE_UP)
+    return HostType("assumed-8-gpu", _GPUS, _nics(_GPUS), _GPUS, DEFAULT_SCALE_UP_BYTES_PER_S)
+
+
+def describe(kind: HostType) -> list[str]:
+    """Lines for `Fabric.assumed` when `assumed_type` was used."""
+    hosts = f"all hosts: {kind.gpus} GPUs, each with a NIC of 400 Gb/s (give the host type if not so)"
+    if kind.gpus == _TRAY_GPUS:
+        return [f"{hosts}, as a GB200 NVL72 tray, since NVLink domains are wider than a host"]
+    return [hosts, f"scale-up bandwidth of a GPU: {DEFAULT_SCALE_UP_SOURCE}; NVLink domain: the host"]
+
+
+def of_instance(name: str) -> HostType | None:
+    """Type of a cloud's instance type, None for one that is not in the table."""
+    row = _INSTANCES.get(name)
+    if row is None:
+        return None
+    nics = _nics(row.gpus, row.network_bytes_per_s / row.gpus)
+    return HostType(clean_name(name), row.gpus, nics, row.gpus, row.scale_up_bytes_per_s)
+
+
+def of_product(product: str, gpus: int, memory_bytes: float | None = None) -> HostType:
+    """Type of a host with `gpus` GPUs of that product; a NIC of 400 Gb/s for each GPU is assumed."""
+    speed = next((speed for pattern, speed in _PRODUCTS if pattern.search(product)), DEFAULT_SCALE_UP_BYTES_PER_S)
+    name = clean_name(f"{product.lower() or 'gpu'}-x{gpus}")
+    return HostType(name, gpus, _nics(gpus), gpus if speed else 1, speed, gpu_memory_bytes=memory_bytes)
+
+
+def slices(gpus: int) -> HostType:
+    """Type of a host cut into MIG slices, `gpus` of them: no NVLink between slices, one NIC assumed."""
+    return HostType(f"mig-x{gpus}", gpus, (Nic(0, _NIC_BYTES_PER_S, 0),), 1, 0.0)
+
+
+def _nics(gpus: int, bandwidth_bytes_per_s: float = _NIC_BYTES_PER_S) -> tuple[Nic, ...]:
+    return tuple(Nic(rail, bandwidth_bytes_per_s, rail) for rail in range(gpus))

@@ -1,0 +1,1 @@
+"""What names say: of devices and their ports, and tables of names beside a file."""

@@ -1,0 +1,1 @@
+"""Lists and tables of cables, and graphs whose edges are cables."""

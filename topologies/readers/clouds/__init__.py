@@ -1,0 +1,1 @@
+"""What clouds say of where instances are."""

@@ -1,0 +1,1 @@
+"""What tools say of the inside of a host."""

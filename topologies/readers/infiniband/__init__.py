@@ -1,0 +1,1 @@
+"""What InfiniBand's tools say of a subnet."""

@@ -1,0 +1,1 @@
+"""What Slurm, Kubernetes, Volcano and topograph say of where hosts are."""
