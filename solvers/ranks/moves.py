@@ -13,13 +13,13 @@ import numpy as np
 from topoplan.cost.price import floors, predict
 from topoplan.model.fabric import IntArray
 from topoplan.model.plan import Prediction
-from topoplan.solvers.ranks.blocks import contract
+from topoplan.solvers.ranks.inside.whole import Whole
 from topoplan.solvers.ranks.orders import one_component, usable_hosts
-from topoplan.solvers.ranks.pricer import Pricer
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, Watch
 from topoplan.solvers.ranks.replan import key_of
-from topoplan.solvers.ranks.steer import Steering
-from topoplan.solvers.ranks.whole import Whole
+from topoplan.solvers.ranks.steering.blocks import contract
+from topoplan.solvers.ranks.steering.pricer import Pricer
+from topoplan.solvers.ranks.steering.steer import Steering
 
 STEPS = 32  # exchanges of a curve: each is priced in full
 SMALL = 64  # hosts up to which every pair is looked at, not only pairs of one that moved

@@ -11,10 +11,10 @@ import numpy as np
 from topoplan.model.capability import Freedom
 from topoplan.model.fabric import Fabric, IntArray
 from topoplan.names import natural_key
-from topoplan.solvers.ranks.blocks import Blocks
-from topoplan.solvers.ranks.host_gpus import in_order, last_host_well
+from topoplan.solvers.ranks.inside.host_gpus import in_order, last_host_well
 from topoplan.solvers.ranks.problem import RankProblem
 from topoplan.solvers.ranks.select import fitted
+from topoplan.solvers.ranks.steering.blocks import Blocks
 
 MAX_AXES = 4  # training layouts have no more axes above a host
 MAX_TILINGS = 300  # tile shapes tried; more are thinned out evenly

@@ -10,11 +10,12 @@ from topoplan.cost.price import floors, least_latency, predict
 from topoplan.errors import SolverMissingError
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.plan import Prediction
-from topoplan.solvers.ranks.anneal import REFINE, Annealer
-from topoplan.solvers.ranks.blocks import Blocks, contract
-from topoplan.solvers.ranks.bound import certificate, exposed_bound_ms, hop_bytes_bound
-from topoplan.solvers.ranks.compact import Compactor
-from topoplan.solvers.ranks.islands import exchange_islands
+from topoplan.solvers.ranks.bounds.bound import certificate, exposed_bound_ms, hop_bytes_bound
+from topoplan.solvers.ranks.compact.search import Compactor
+from topoplan.solvers.ranks.compact.shapes import shapes
+from topoplan.solvers.ranks.exact.prove import prove
+from topoplan.solvers.ranks.inside.islands import exchange_islands
+from topoplan.solvers.ranks.inside.whole import Whole
 from topoplan.solvers.ranks.luck import luck_ms
 from topoplan.solvers.ranks.orders import (
     baseline_orders,
@@ -24,12 +25,11 @@ from topoplan.solvers.ranks.orders import (
     selections,
     usable_hosts,
 )
-from topoplan.solvers.ranks.pricer import Pricer
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
-from topoplan.solvers.ranks.prove import prove
-from topoplan.solvers.ranks.shapes import shapes
-from topoplan.solvers.ranks.steer import Steering
-from topoplan.solvers.ranks.whole import Whole
+from topoplan.solvers.ranks.steering.anneal import REFINE, Annealer
+from topoplan.solvers.ranks.steering.blocks import Blocks, contract
+from topoplan.solvers.ranks.steering.pricer import Pricer
+from topoplan.solvers.ranks.steering.steer import Steering
 
 # plans whose objective differs by no more than this share are told apart by the other objectives; the busiest uplink is
 # a yardstick, not a time that anyone sees, and buying its last percents with time is a bad trade

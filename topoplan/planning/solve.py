@@ -27,11 +27,11 @@ from topoplan.solvers.ranks import (
     plain_placement,
     solve_ranks,
 )
-from topoplan.solvers.ranks.by_gpu import refine_gpus
+from topoplan.solvers.ranks.inside.by_gpu import refine_gpus
+from topoplan.solvers.ranks.inside.whole import Whole
 from topoplan.solvers.ranks.orders import fill, selections
 from topoplan.solvers.ranks.replan import key_of
 from topoplan.solvers.ranks.select import nearest_spares
-from topoplan.solvers.ranks.whole import Whole
 from topoplan.solvers.stages import layer_costs, split_layers
 
 AVOIDED_NAMED = 4  # hosts that a warning names

@@ -1,0 +1,1 @@
+"""The price of a placement of hosts, kept up to date move by move, and the search that it steers."""
