@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.lab.tools import find
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
 from topoplan.model.fabric import Fabric, Host, HostType, Nic
 from topoplan.model.placement import RankPlacement
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import Lab
+    from tests.lab.netlab import Lab
 
 pytestmark = pytest.mark.lab
 
@@ -36,8 +36,8 @@ Write = Callable[[Mapping[str, LaunchFile]], Path]
 
 
 def mpirun_of(version: int) -> str:
-    """mpirun of Open MPI 4 or 5: from TOPOPLAN_MPIRUN4 or 5, else the one on PATH if it is that version."""
-    path = os.environ.get(f"TOPOPLAN_MPIRUN{version}") or shutil.which("mpirun") or ""
+    """mpirun of Open MPI 4 (TOPOPLAN_MPIRUN4, PATH) or 5 (TOPOPLAN_MPIRUN5, the lab's environment), "" without it."""
+    path = find("mpirun", f"TOPOPLAN_MPIRUN{version}", "openmpi5" if version == 5 else "")
     if not path:
         return ""
     shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
@@ -46,12 +46,10 @@ def mpirun_of(version: int) -> str:
 
 @pytest.fixture(params=[4, 5])
 def mpirun(request: pytest.FixtureRequest, refuse: Callable[[str], None]) -> str:
-    """mpirun of each version; CI has 4 at least."""
+    """mpirun of each version."""
     path = mpirun_of(request.param)
-    if not path and request.param == 4:
-        refuse("Open MPI 4 is not installed (apt: openmpi-bin)")
     if not path:
-        pytest.skip("no mpirun of Open MPI 5: set TOPOPLAN_MPIRUN5")
+        refuse(f"Open MPI {request.param} is not there (4: apt openmpi-bin; 5: tests/run, or TOPOPLAN_MPIRUN5)")
     return path
 
 

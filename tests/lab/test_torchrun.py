@@ -16,7 +16,7 @@ from topoplan.model.fabric import Fabric, Host, HostType
 from topoplan.model.placement import RankPlacement
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import Lab
+    from tests.lab.netlab import Lab
 
 pytestmark = pytest.mark.lab
 

@@ -1,0 +1,71 @@
+"""A real Slurm of eight nodes, given topoplan's own batch script, puts every task where the plan says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.plans import SEEDS, any_order, probe, shuffled_hosts
+from tests.lab.slurmlab import SlurmLab, why_no_slurm
+from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
+
+if TYPE_CHECKING:
+    from tests.lab.netlab import Lab
+
+pytestmark = pytest.mark.lab
+
+# Interleaved over the racks; h10 sorts before h2 as text; names of several shapes.
+RACKS = {"h0": 0, "h1": 1, "h2": 0, "h10": 1, "gpu-a1": 0, "gpu-b1": 1, "RackB-7": 0, "RackB-x": 1}
+SLURM = get_launcher("slurm")
+PROBE = probe("SLURM_PROCID")
+Write = Callable[[Mapping[str, LaunchFile]], Path]
+
+
+@pytest.fixture(scope="module")
+def slurm(lab: Lab, refuse: Callable[[str], None]) -> Iterator[SlurmLab]:
+    reason = why_no_slurm()
+    if reason:
+        refuse(reason)
+    with SlurmLab(lab) as slurm:
+        yield slurm
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_rank_is_where_the_plan_says(seed: int, slurm: SlurmLab, write_files: Write) -> None:
+    placement = any_order(RACKS, seed)
+    folder = write_files(SLURM.write(LaunchRequest(placement)))
+    out = folder / "out.txt"
+    command = ["sbatch", "--wait", f"--output={out}", f"--chdir={folder}", str(folder / "run.sbatch"), *PROBE]
+    batch = slurm.run(*command, env={"TOPOPLAN_LAUNCH_DIR": str(folder)})
+    shown = out.read_text() if out.exists() else ""
+    assert batch.returncode == 0, f"{batch.stderr}\n{shown}\n{slurm.logs()}"
+    observed = parse_observed(shown)
+    assert len(observed) == placement.ranks
+    assert compare(placement, observed, SLURM) == []
+    assert [seat.gpu for seat in observed] == placement.local.tolist()
+
+
+def test_the_script_keeps_the_order_in_an_allocation_too(slurm: SlurmLab, write_files: Write) -> None:
+    placement = any_order(RACKS, 3)
+    folder = write_files(SLURM.write(LaunchRequest(placement)))
+    result = slurm.run("salloc", "--exclusive", f"--nodes={len(RACKS)}", str(folder / "run.sbatch"), *PROBE)
+    assert result.returncode == 0, result.stderr
+    assert compare(placement, parse_observed(result.stdout), SLURM) == []
+
+
+def test_a_node_list_is_sorted_and_the_difference_is_explained(slurm: SlurmLab, write_files: Write) -> None:
+    placement = shuffled_hosts(RACKS, 0)
+    folder = write_files(SLURM.write(LaunchRequest(placement)))
+    nodes = ",".join(dict.fromkeys(placement.fabric.host_names[h] for h in placement.host.tolist()))
+    command = ["srun", f"--nodelist={nodes}", f"--nodes={len(RACKS)}", f"--ntasks={placement.ranks}"]
+    result = slurm.run(*command, "--ntasks-per-node=2", *PROBE)
+    assert result.returncode == 0, result.stderr
+    differences = compare(placement, parse_observed(result.stdout), SLURM)
+    assert differences
+    assert "srun" in differences[0].reason
+    refused = slurm.run(*command, "--ntasks-per-node=2", f"{folder}/topoplan-env", *PROBE)
+    assert refused.returncode != 0
+    assert "the launcher reordered ranks" in refused.stderr
