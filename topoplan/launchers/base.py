@@ -72,6 +72,8 @@ class LaunchRequest:
         Program and arguments that scripts run when they are given none.
     nccl_topo_file, mixed_precision, namespace, image
         See `topoplan.launchers.settings`; "" when not set.
+    pin, gang, queue, scheduler, topology, gpu_resource, rdma, host_network, mpi
+        For Kubernetes; see there too.
 
     Raises
     ------
@@ -90,6 +92,15 @@ class LaunchRequest:
     mixed_precision: str = ""
     namespace: str = ""
     image: str = ""
+    pin: str = ""
+    gang: str = ""
+    queue: str = ""
+    scheduler: str = ""
+    topology: str = ""
+    gpu_resource: str = ""
+    rdma: str = ""
+    host_network: bool = False
+    mpi: str = ""
 
     def __post_init__(self) -> None:
         fabric = self.placement.fabric

@@ -18,6 +18,15 @@ from topoplan.names import closest
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes wants namespaces
 # Registry, path, tag and digest as the distribution project's reference grammar has them, loosely.
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,499}")
+_OBJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")  # queues and schedulers
+# Kubernetes: qualified names, https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+_QUALIFIED = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_RESOURCE = re.compile(_QUALIFIED)
+_RDMA = re.compile(rf"{_QUALIFIED}(?::[1-9][0-9]{{0,2}})?")
+_TOPOLOGY = re.compile(rf"(?:required|preferred):{_QUALIFIED}|(?:hard|soft):[1-9][0-9]?")
+_PINS = ("false", "true", "index")
+_GANGS = ("coscheduling", "yunikorn", "koordinator")
+_MPIS = ("OpenMPI", "Intel", "MPICH")  # as MPIJob's mpiImplementation
 _PRECISIONS = ("no", "fp16", "bf16", "fp8")  # accelerate's own words
 _MOST_CORES = 4096  # assumed: more than any host has
 
@@ -60,6 +69,15 @@ def _one_of(words: Iterable[str]) -> Callable[[str], str]:
     return _matching(re.compile("|".join(map(re.escape, words))), " or ".join(words))
 
 
+def _pin(text: str) -> str:
+    word = _one_of(_PINS)(text)
+    return "" if word == "false" else word
+
+
+def _yes(text: str) -> bool:
+    return _one_of(("true", "false"))(text) == "true"
+
+
 def _command(text: str) -> tuple[str, ...]:
     if not _plain(text):
         raise ValueError("a command without control characters")
@@ -91,6 +109,18 @@ SETTINGS: Mapping[str, Setting] = {
     "mixed_precision": Setting(f"{', '.join(_PRECISIONS)}", _one_of(_PRECISIONS)),
     "namespace": Setting("Kubernetes namespace", _matching(_DNS_LABEL, "a DNS label such as team-a")),
     "image": Setting("container image", _matching(_IMAGE, "an image such as registry/name:tag")),
+    "pin": Setting("true: only on nodes of the plan; index: each pod on the node of its ranks", _pin),
+    "gang": Setting(f"scheduler that starts all pods or none: {', '.join(_GANGS)}", _one_of(_GANGS)),
+    "queue": Setting("queue of Kueue, Volcano or YuniKorn", _matching(_OBJECT, "a queue's name")),
+    "scheduler": Setting("schedulerName of the pods, where it is not the usual one", _matching(_OBJECT, "a name")),
+    "topology": Setting(
+        "required:LABEL or preferred:LABEL of Kueue's levels, hard:TIER or soft:TIER of Volcano",
+        _matching(_TOPOLOGY, "required:LABEL, preferred:LABEL, hard:TIER or soft:TIER"),
+    ),
+    "gpu_resource": Setting("name of the GPU resource", _matching(_RESOURCE, "a resource such as nvidia.com/gpu")),
+    "rdma": Setting("RDMA resource of a pod, none without", _matching(_RDMA, "RESOURCE or RESOURCE:COUNT")),
+    "host_network": Setting("true: pods share the network of their node", _yes),
+    "mpi": Setting(f"MPI of the image: {', '.join(_MPIS)}", _one_of(_MPIS)),
 }
 
 
