@@ -103,6 +103,7 @@ def test_both_models_agree_on_random_jobs(seed: int, fabrics: Make, random_jobs:
     assert found.cost == other.cost
 
 
+@pytest.mark.slow
 def test_three_levels(random_jobs: Make, fabrics: Make) -> None:
     task = _task(fabrics([2, 1, 2, 1, 1, 2], 2), random_jobs(18, 60, 7))
     leaf, pod = task.levels
@@ -118,6 +119,7 @@ def test_hosts_of_several_kinds_are_left_to_the_plain_model(fabrics: Make, grid_
     assert solve_sets(task, 1.0) is None
 
 
+@pytest.mark.slow
 def test_little_work_gives_a_valid_bound_and_the_same_answer_twice(fabrics: Make, grid_jobs: Make) -> None:
     task = _task(fabrics([6, 7, 5, 8, 6], 2), grid_jobs(2, 8, 4, 4))
     first, second = solve_sets(task, 1.0), solve_sets(task, 1.0)
@@ -127,6 +129,7 @@ def test_little_work_gives_a_valid_bound_and_the_same_answer_twice(fabrics: Make
     assert 0 < first.lower_bound <= 1150 <= first.cost  # 1150 is proven with more work
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_what_there_is(fabrics: Make, grid_jobs: Make) -> None:
     task = _task(fabrics([6, 7, 5, 8, 6], 2), grid_jobs(2, 8, 4, 4))
     found = solve_sets(task, 1e3, 0, Stop(look=lambda _: False))
@@ -134,6 +137,7 @@ def test_a_stop_keeps_what_there_is(fabrics: Make, grid_jobs: Make) -> None:
     assert (found.cost, found.proven) == (task.cost(task.start), False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("leaves", "per_pod"), [([6, 7, 5, 8, 6], 2), ([9, 7, 10, 6], 4), ([3, 5, 4, 6, 2, 7, 5], 4)])
 def test_unequal_leaves_of_32_hosts_are_proven(leaves: list[int], per_pod: int, fabrics: Make, grid_jobs: Make) -> None:
     problem = RankProblem(fabrics(leaves, per_pod), grid_jobs(2, 8, 4, 4), objective="hop_bytes")
