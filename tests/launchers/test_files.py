@@ -10,7 +10,9 @@ from topoplan.launchers import LAUNCHERS, LaunchRequest, get_launcher
 from topoplan.launchers.slurm import node_list
 from topoplan.model.placement import RankPlacement
 
-CASES = [("openmpi", "any_ranks"), ("torchrun", "whole_hosts"), ("slurm", "any_ranks"), ("rankmap", "any_ranks")]
+ANY_RANKS = ("openmpi", "mpich", "intelmpi", "slurm", "rankmap")
+WHOLE_HOSTS = ("torchrun",)
+CASES = [*((name, "any_ranks") for name in ANY_RANKS), *((name, "whole_hosts") for name in WHOLE_HOSTS)]
 
 
 def _files(name: str, case: str, request: pytest.FixtureRequest) -> dict[str, str]:
@@ -56,7 +58,7 @@ def test_shellcheck(name: str, case: str, shellcheck: Callable[[str], None], req
 
 def test_scripts_are_executable(any_ranks: RankPlacement) -> None:
     for launcher in LAUNCHERS.values():
-        if launcher.name != "torchrun":
+        if launcher.name in ANY_RANKS:
             for name, file in launcher.write(LaunchRequest(any_ranks)).items():
                 assert file.executable == file.text.startswith("#!"), name
 

@@ -15,6 +15,7 @@ from topoplan.errors import InputError
 from topoplan.launchers import LAUNCHERS, SETTINGS, LaunchFile, LaunchRequest, get_launcher, parse_settings, settings_of
 from topoplan.model.placement import RankPlacement
 
+EVERY_MPI = "(Open MPI) HYDRA build details Intel(R) MPI Library"  # what scripts look for in --version
 HOSTILE = [
     "$(touch hit)", "`touch hit`", "; touch hit;", "'; touch hit; '", '"; touch hit; "', "a' 'b", "&& touch hit",
     "@RANKS@", "%d %s", "{0}", "END_OF_HOSTS", "--help", "*", "${IFS}", "#", "\\",
@@ -88,11 +89,20 @@ def test_no_value_runs_anything(
     tools = folder / "tools"
     tools.mkdir()
     shown = 'for last; do :; done; printf "[%s][%s]" "$last" "${NCCL_TOPO_FILE:-}"'
-    for tool in ("mpirun", "mpiexec", "torchrun", "srun", "deepspeed", "accelerate", "python3", "dlrover-run", "pdsh"):
-        (tools / tool).write_text(
-            f'#!/bin/sh\ncase " $* " in *" --version "*) echo "(Open MPI) HYDRA Intel(R) MPI Library"; exit 0;; esac\n'
-            f"{shown}\n"
-        )
+    for tool in (
+        "mpirun",
+        "mpiexec",
+        "torchrun",
+        "srun",
+        "deepspeed",
+        "accelerate",
+        "mpiexec.hydra",
+        "python3",
+        "dlrover-run",
+        "pdsh",
+    ):
+        version = f'case " $* " in *" --version "*) echo "{EVERY_MPI}"; exit 0;; esac'
+        (tools / tool).write_text(f"#!/bin/sh\n{version}\n{shown}\n")
         (tools / tool).chmod(0o755)
     env = {"PATH": f"{tools}:{os.environ['PATH']}", "TOPOPLAN_HOST": "h6"}
     for file in sorted(folder.glob("run*")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from topoplan.launchers import openmpi, rankmap, slurm, torchrun
+from topoplan.launchers import intelmpi, mpich, openmpi, rankmap, slurm, torchrun
 from topoplan.launchers.base import Launcher
 from topoplan.model.capability import Capability, Freedom
 from topoplan.names import pick
@@ -13,6 +13,8 @@ LAUNCHERS: dict[str, Launcher] = {
     launcher.name: launcher
     for launcher in (
         openmpi.LAUNCHER,
+        mpich.LAUNCHER,
+        intelmpi.LAUNCHER,
         torchrun.LAUNCHER,
         slurm.LAUNCHER,
         rankmap.LAUNCHER,
