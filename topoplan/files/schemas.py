@@ -10,15 +10,16 @@ from topoplan.errors import InputError
 from topoplan.files.fabric_shape import FabricFile
 from topoplan.files.job_shape import JobFile
 from topoplan.files.plan_shape import PlanFile
+from topoplan.files.study_shape import StudyFile
 from topoplan.names import closest
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_SHAPES: dict[str, type[BaseModel]] = {"fabric": FabricFile, "job": JobFile, "plan": PlanFile}
+_SHAPES: dict[str, type[BaseModel]] = {"fabric": FabricFile, "job": JobFile, "plan": PlanFile, "study": StudyFile}
 KINDS = tuple(_SHAPES)
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a kind of file: fabric, job or plan.
+    """JSON Schema (draft 2020-12) of a kind of file: fabric, job, plan or study.
 
     Raises
     ------
