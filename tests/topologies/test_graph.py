@@ -77,7 +77,7 @@ def fields(fabric: Fabric) -> dict[str, Any]:
     return {field.name: getattr(fabric, field.name) for field in dataclasses.fields(fabric)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(fabrics())
 def test_round_trip(fabric: Fabric) -> None:
     assert fields(from_networkx(to_networkx(fabric))) == fields(fabric)

@@ -127,7 +127,7 @@ def known(fabric: Fabric) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(fabrics(), st.randoms(use_true_random=False))
 def test_the_parts_make_the_whole(fabric: Fabric, rng: random.Random) -> None:
     parts = cut(fabric, rng)
@@ -136,7 +136,7 @@ def test_the_parts_make_the_whole(fabric: Fabric, rng: random.Random) -> None:
     assert not [line for line in merged.warnings if "not in" not in line]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(fabrics(), st.randoms(use_true_random=False))
 def test_order_and_repetition_do_not_matter(fabric: Fabric, rng: random.Random) -> None:
     parts = cut(fabric, rng)
@@ -146,7 +146,7 @@ def test_order_and_repetition_do_not_matter(fabric: Fabric, rng: random.Random) 
     assert format_fabric(merge(again)) == first
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(fabrics(), st.randoms(use_true_random=False))
 def test_the_whole_beside_its_parts_stays_the_whole(fabric: Fabric, rng: random.Random) -> None:
     whole = Part("whole.yaml", "topoplan", fabric, frozenset({HOST, NETWORK, ISLANDS}))

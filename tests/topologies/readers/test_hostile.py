@@ -6,6 +6,7 @@ The tests run over the registry and over examples.py, so a new reader is covered
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from topoplan.files.fabric_text import format_fabric
 from topoplan.files.fabric_yaml import parse_fabric
 from topoplan.topologies import formats
 
-DEEP = 100_000
 LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
 
 
@@ -36,55 +36,67 @@ YAML_BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
-HOSTILE: dict[str, str] = {
-    **{
-        f"entities in {root}": xml(root, "&l11;", f'<!DOCTYPE {root} [<!ENTITY l0 "ha">{LAUGHS}]>\n')
-        for root in XML_ROOTS
-    },
-    **{
-        f"one long entity in {root}": xml(root, "&a;" * 20_000, f'<!DOCTYPE {root} [<!ENTITY a "{"b" * 50_000}">]>\n')
-        for root in XML_ROOTS
-    },
-    **{
-        f"outside entity in {root}": xml(
-            root, '<cpu numaid="&f;"/>', f'<!DOCTYPE {root} [<!ENTITY f SYSTEM "file:///etc/passwd">]>\n'
-        )
-        for root in XML_ROOTS
-    },
-    **{f"deep XML in {root}": xml(root, "<pci>" * DEEP + "</pci>" * DEEP) for root in XML_ROOTS},
-    **{f"cut XML in {root}": f"<{root}><cpu>" for root in XML_ROOTS},
-    **{f"deep JSON under {key}": f'{{"{key}": ' + "[" * DEEP + "]" * DEEP + "}" for key in KEYS},
-    **{f"deep JSON objects under {key}": f'{{"{key}": ' * DEEP + "1" + "}" * DEEP for key in KEYS},
-    **{f"cut JSON under {key}": f'{{"{key}": [{{' for key in KEYS},
-    **{f"twice {key}": f'{{"{key}": [], "{key}": {{}}}}' for key in KEYS},
-    **{f"alias bomb under {key}": f"{YAML_BOMB}{key}: *i\n" for key in KEYS},
-    **{f"deep YAML under {key}": f"{key}: " + "[" * DEEP for key in KEYS},
-    **{
-        f"deep YAML blocks under {key}": f"{key}:\n" + "".join(" " * n + "- \n" for n in range(1, 1500)) for key in KEYS
-    },
-    **{f"self under {key}": f"{key}: &a [*a]\n" for key in KEYS},
-    **{f"tags under {key}": f"{key}: !!python/object/apply:os.system ['true']\n" for key in KEYS},
-    **{f"scalar under {key}": json.dumps({key: 1e308}) for key in KEYS},
-    **{f"null under {key}": f"{key}:\n" for key in KEYS},
-    # what a pattern that looks too far ahead takes minutes for
-    **{f"many {char!r}": char * 100_000 for char in '\n \t",:=[{<#|-1a.'},
-    **{f"lines of {word!r}": f"{word}\n" * 50_000 for word in ('"', ":", "- ", "a b", "a: b", "a,b", "GPU0 GPU1")},
-    "nothing": "",
-    "white space": " \n\t\r\n",
-    "NUL": "SwitchName=a\0 Nodes=n1\n",
-    "one long line": "GPU0 " * 200_000,
-    "long word": "a" * 2_000_000,
-    "brackets": "[" * 1_000_000,
-    "many lines": "x,y\n" * 200_000,
-    "control characters": "".join(map(chr, range(1, 32))) * 50,
-    "surrogates": "SwitchName=\ud800 Nodes=\udfff\n",
-    "not UTF-8": b"SwitchName=\xff\xfe Nodes=\xc3\x28\n".decode("utf-8", "replace"),
-    "direction marks": "SwitchName=a\u202eb Nodes=n\u200b1\n",
-    "other digits": "SwitchName=a Nodes=n[\u0661-\u0663]\n",
-    "huge list": "SwitchName=a Nodes=n[0-999999999]\n",
-    "multiplied lists": "SwitchName=a Nodes=" + "n" + "[0-99]" * 12 + "\n",
-    "huge number": "SwitchName=a Nodes=n[" + "9" * 5000 + "-" + "9" * 5001 + "]\n",
-}
+
+def hostile(k: int) -> dict[str, str]:
+    """Texts by what is wrong with them; the deep ones `k` levels deep, the long ones of up to 20 `k` characters."""
+    return {
+        **{
+            f"entities in {root}": xml(root, "&l11;", f'<!DOCTYPE {root} [<!ENTITY l0 "ha">{LAUGHS}]>\n')
+            for root in XML_ROOTS
+        },
+        **{
+            f"one long entity in {root}": xml(
+                root, "&a;" * (k // 5), f'<!DOCTYPE {root} [<!ENTITY a "{"b" * (k // 2)}">]>\n'
+            )
+            for root in XML_ROOTS
+        },
+        **{
+            f"outside entity in {root}": xml(
+                root, '<cpu numaid="&f;"/>', f'<!DOCTYPE {root} [<!ENTITY f SYSTEM "file:///etc/passwd">]>\n'
+            )
+            for root in XML_ROOTS
+        },
+        **{f"deep XML in {root}": xml(root, "<pci>" * k + "</pci>" * k) for root in XML_ROOTS},
+        **{f"cut XML in {root}": f"<{root}><cpu>" for root in XML_ROOTS},
+        **{f"deep JSON under {key}": f'{{"{key}": ' + "[" * k + "]" * k + "}" for key in KEYS},
+        **{f"deep JSON objects under {key}": f'{{"{key}": ' * k + "1" + "}" * k for key in KEYS},
+        **{f"cut JSON under {key}": f'{{"{key}": [{{' for key in KEYS},
+        **{f"twice {key}": f'{{"{key}": [], "{key}": {{}}}}' for key in KEYS},
+        **{f"alias bomb under {key}": f"{YAML_BOMB}{key}: *i\n" for key in KEYS},
+        **{f"deep YAML under {key}": f"{key}: " + "[" * k for key in KEYS},
+        **{
+            f"deep YAML blocks under {key}": f"{key}:\n" + "".join(" " * n + "- \n" for n in range(1, 1000 + k // 200))
+            for key in KEYS
+        },
+        **{f"self under {key}": f"{key}: &a [*a]\n" for key in KEYS},
+        **{f"tags under {key}": f"{key}: !!python/object/apply:os.system ['true']\n" for key in KEYS},
+        **{f"scalar under {key}": json.dumps({key: 1e308}) for key in KEYS},
+        **{f"null under {key}": f"{key}:\n" for key in KEYS},
+        # what a pattern that looks too far ahead takes minutes for
+        **{f"many {char!r}": char * k for char in '\n \t",:=[{<#|-1a.'},
+        **{
+            f"lines of {word!r}": f"{word}\n" * (k // 2) for word in ('"', ":", "- ", "a b", "a: b", "a,b", "GPU0 GPU1")
+        },
+        "nothing": "",
+        "white space": " \n\t\r\n",
+        "NUL": "SwitchName=a\0 Nodes=n1\n",
+        "one long line": "GPU0 " * (2 * k),
+        "long word": "a" * (20 * k),
+        "brackets": "[" * (10 * k),
+        "many lines": "x,y\n" * (2 * k),
+        "control characters": "".join(map(chr, range(1, 32))) * 50,
+        "surrogates": "SwitchName=\ud800 Nodes=\udfff\n",
+        "not UTF-8": b"SwitchName=\xff\xfe Nodes=\xc3\x28\n".decode("utf-8", "replace"),
+        "direction marks": "SwitchName=a\u202eb Nodes=n\u200b1\n",
+        "other digits": "SwitchName=a Nodes=n[\u0661-\u0663]\n",
+        "huge list": "SwitchName=a Nodes=n[0-999999999]\n",
+        "multiplied lists": "SwitchName=a Nodes=" + "n" + "[0-99]" * 12 + "\n",
+        "huge number": "SwitchName=a Nodes=n[" + "9" * 5000 + "-" + "9" * 5001 + "]\n",
+    }
+
+
+FULL, THIN = 100_000, 10_000  # the second is still ten times as deep as Python's stack
+_hostile = functools.cache(hostile)
 
 
 def check(text: str, format_name: str | None = None) -> None:
@@ -94,17 +106,20 @@ def check(text: str, format_name: str | None = None) -> None:
         parse_fabric(format_fabric(fabric))
 
 
+@pytest.mark.parametrize("k", [THIN, pytest.param(FULL, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reader", [reader.name for reader in formats.READERS])
-def test_hostile_texts(reader: str) -> None:
-    for text in HOSTILE.values():
+def test_hostile_texts(reader: str, k: int) -> None:
+    for text in _hostile(k).values():
         check(text, reader)
 
 
-@pytest.mark.parametrize("case", sorted(HOSTILE))
-def test_detection_of_hostile_texts(case: str) -> None:
+@pytest.mark.parametrize("k", [THIN, pytest.param(FULL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("case", sorted(hostile(1)))
+def test_detection_of_hostile_texts(case: str, k: int) -> None:
+    text = _hostile(k)[case]
     for reader in formats.READERS:
-        assert reader.sniff(HOSTILE[case]) in (True, False)
-    check(HOSTILE[case])
+        assert reader.sniff(text) in (True, False)
+    check(text)
 
 
 # ---- damaged examples ------------------------------------------------------------------------------------------------
@@ -167,10 +182,11 @@ WAYS: dict[str, Callable[[str, int], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("step", [70, pytest.param(7, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "text"), EXAMPLE_CASES)
-def test_damaged_examples(name: str, text: str) -> None:
+def test_damaged_examples(name: str, text: str, step: int) -> None:
     for change in WAYS.values():
-        for number in range(0, 7 * 29, 7):
+        for number in range(0, 7 * 29, step):
             check(change(text, number), name)
 
 

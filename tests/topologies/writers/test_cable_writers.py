@@ -131,9 +131,15 @@ def test_made_fabrics_read_back(fabric: Fabric, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["infragraph", "simgrid"])
-@pytest.mark.parametrize("fabric_name", SMALL)
+@pytest.mark.parametrize(
+    "fabric_name",
+    ["azure-ndv5:units=2", "dgx-a100-superpod:units=2", "gb200-nvl72:racks=2", "rail-only:leaves=2", SMALL[-1]]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in SMALL[:-1]],
+)
 def test_catalogue_reads_back(name: str, fabric_name: str) -> None:
-    fabric = parse_fabric(catalog.text(fabric_name), fabric_name)
+    entry, _, size = fabric_name.partition(":")
+    sizes = {size.partition("=")[0]: int(size.partition("=")[2])} if size else {}
+    fabric = parse_fabric(catalog.text(entry, **sizes), fabric_name)
     found = again(fabric, name)
     assert host_facts(found) == host_facts(fabric)
     assert group_facts(found) == group_facts(fabric)

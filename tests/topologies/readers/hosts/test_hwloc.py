@@ -185,7 +185,7 @@ def objects(draw: st.DrawFn, depth: int = 0) -> str:
     return obj(kind, *inside, **{key: draw(WORDS) for key in keys})
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(objects(), max_size=4), st.just("") | st.builds(matrix, WORDS, WORDS | st.text("0123456789 ", max_size=30))
 )

@@ -270,7 +270,7 @@ def trees(draw: st.DrawFn, depth: int = 0) -> str:
     return f"<{tag}{attributes}>{''.join(inside)}</{tag}>"
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(trees(), max_size=4), st.sampled_from(["system", "graphs"]))
 def test_any_tree_gives_a_fabric_or_an_input_error(inside: list[str], root: str) -> None:
     text = f"<{root}>{''.join(inside)}</{root}>"

@@ -53,7 +53,7 @@ def check(text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(KEYS))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_shape(name: str, data: st.DataObject) -> None:
     check(json.dumps(data.draw(data_of(KEYS[name]))), name)
@@ -74,13 +74,13 @@ def nodes(draw: st.DrawFn) -> list[object]:
     return found
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(items=nodes())
 def test_nodes_that_are_nearly_right(items: list[object]) -> None:
     check(json.dumps({"kind": "List", "items": items}), "kubernetes")
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(items=nodes(), members=st.lists(data_of(KEYS["hypernode"]), max_size=4))
 def test_hypernodes_that_are_nearly_right(items: list[object], members: list[object]) -> None:
     top = {"kind": "HyperNode", "metadata": {"name": "h"}, "spec": {"tier": 1, "members": members}}
