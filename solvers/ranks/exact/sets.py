@@ -20,7 +20,7 @@ import numpy as np
 from topoplan.model.fabric import BoolArray, IntArray
 from topoplan.solvers.ranks.exact.cpsat import Stop, cp_model, cp_solver
 from topoplan.solvers.ranks.exact.relaxation import Family, Relaxation
-from topoplan.solvers.ranks.exact.splits import Splitter, Taker
+from topoplan.solvers.ranks.exact.splits import WIDTH, Splitter, Taker
 from topoplan.solvers.ranks.exact.task import ExactResult, ExactTask
 
 NAME = "CP-SAT over sets of hosts"
@@ -33,14 +33,14 @@ Choice = tuple[int, int]  # family, and which of its sets
 
 
 def solve_sets(task: ExactTask, work: float, seed: int = 0, stop: Stop | None = None) -> ExactResult | None:
-    """Best placement and bound within about `work` seconds; None where hosts are of several kinds.
+    """Best placement and bound within about `work` seconds; None where hosts are of several kinds or too many.
 
     Raises
     ------
     SolverMissingError
         OR-Tools is not installed.
     """
-    if not task.levels or not len(task.ends) or len(np.unique(task.cell_kind)) > 1:
+    if not task.levels or not len(task.ends) or len(np.unique(task.cell_kind)) > 1 or task.blocks > WIDTH:
         return None
     search = _Search(task, work, seed, stop or Stop())
     search.relax()

@@ -119,6 +119,10 @@ def test_hosts_of_several_kinds_are_left_to_the_plain_model(fabrics: Make, grid_
     assert solve_sets(task, 1.0) is None
 
 
+def test_more_hosts_than_a_mask_holds_are_left_to_the_plain_model(fabrics: Make, grid_jobs: Make) -> None:
+    assert solve_sets(_task(fabrics([33, 32], 2), grid_jobs(2, 13, 5)), 1.0) is None
+
+
 @pytest.mark.slow
 def test_little_work_gives_a_valid_bound_and_the_same_answer_twice(fabrics: Make, grid_jobs: Make) -> None:
     task = _task(fabrics([6, 7, 5, 8, 6], 2), grid_jobs(2, 8, 4, 4))
