@@ -37,7 +37,7 @@ def seats(text: str) -> list[Seat]:
         ("slurm", "h6 h6 h1 h1 h4 h4 h10 h10", "h10 is not in the plan: Slurm allocated other nodes"),
         ("slurm", "h0 h0 h0 h0 h1 h1 h1 h1", "the first nodes took more tasks"),
         ("rankmap", "h1 h1 h6 h6 h4 h4 h0 h0", "moved to the front"),
-        ("rankmap", "h4 h4 h0 h0 h6 h6 h1 h1", "nor one that a known launcher makes"),
+        ("rankmap", "h4 h4 h0 h0 h1 h1 h6 h6", "nor one that a known launcher makes"),
         ("torchrun", "h4 h4 h0 h0 h6 h6 h1 h1", "each host must run run.sh"),
         ("rankmap", "h6 h6 h6 h1 h4 h4 h0 h0", "each was filled before the next"),
         ("rankmap", "h6 h6 h1 h1 h4 h4 h0", "fewer processes"),

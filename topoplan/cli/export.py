@@ -10,15 +10,18 @@ from topoplan.cli import options, render
 from topoplan.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from topoplan.launchers import LaunchFile
     from topoplan.planning.folder import PlanFolder
 
 EPILOG = """\b
 Examples:
   topoplan export plan --launcher openmpi --out launch
   topoplan export plan --launcher torchrun --set program="python train.py" --set master_port=29501
-  topoplan export plan --launcher trtllm"""
+  topoplan export plan --launcher trtllm
+  topoplan export plan --probe"""
 
 
 class ExportCommand(click.Command):
@@ -40,21 +43,29 @@ class ExportCommand(click.Command):
 
 @click.command("export", cls=ExportCommand, epilog=EPILOG)
 @click.argument("plan", metavar="PLAN")
-@click.option("--launcher", required=True, metavar="NAME", help="Launcher, or format of an expert map.")
+@click.option("--launcher", metavar="NAME", help="Launcher, or format of an expert map.")
+@click.option("--probe", is_flag=True, help="Write the probe: started in place of the program, it says who runs where.")
 @options.settings
 @click.option("--out", metavar="DIR", help="Folder for the files; PLAN/launch/NAME when PLAN is a folder.")
-def command(plan: str, launcher: str, settings: tuple[str, ...], out: str | None) -> None:
+def command(plan: str, launcher: str | None, probe: bool, settings: tuple[str, ...], out: str | None) -> None:
     """Write the files of one launcher (or serving engine) for PLAN."""
     from pathlib import Path  # noqa: PLC0415 - help stays quick
 
     from topoplan.experts import FORMATS, RANK_COSTS  # noqa: PLC0415
-    from topoplan.files.atomic import write_file  # noqa: PLC0415
     from topoplan.launchers import LAUNCHERS, get_launcher  # noqa: PLC0415
+    from topoplan.launchers.probe import HINTS as PROBE_HINTS  # noqa: PLC0415
+    from topoplan.launchers.probe import probe_files  # noqa: PLC0415
     from topoplan.names import pick  # noqa: PLC0415
     from topoplan.planning.artefacts import launch_files  # noqa: PLC0415
     from topoplan.planning.folder import open_plan  # noqa: PLC0415
 
     opened = open_plan(plan)
+    if launcher is None and not probe:
+        raise InputError("nothing to write", hint="--launcher NAME or --probe")
+    if probe:
+        _write_files(Path(out) if out else opened.path / "launch" / "probe", probe_files(), PROBE_HINTS)
+    if launcher is None:
+        return
     if launcher in (*FORMATS, RANK_COSTS) and opened.plan.experts is not None:
         if settings:
             raise InputError("--set is for launch files, not for expert maps")
@@ -63,12 +74,19 @@ def command(plan: str, launcher: str, settings: tuple[str, ...], out: str | None
     if opened.plan.experts is not None:
         pick("launcher or engine", launcher, {**LAUNCHERS, **FORMATS, RANK_COSTS: None})
     folder = Path(out) if out else opened.path / "launch" / launcher
-    for name, file in launch_files(opened.plan, launcher, opened.job, settings).items():
+    _write_files(folder, launch_files(opened.plan, launcher, opened.job, settings), get_launcher(launcher).hints)
+
+
+def _write_files(folder: Path, files: Mapping[str, LaunchFile], hints: Iterable[str]) -> None:
+    """Write files into a folder, and say how they are used."""
+    from topoplan.files.atomic import write_file  # noqa: PLC0415 - help stays quick
+
+    for name, file in files.items():
         write_file(folder / name, file.text)
         if file.executable:
             (folder / name).chmod(0o755)
         click.echo(folder / name)
-    for hint in get_launcher(launcher).hints:
+    for hint in hints:
         render.note(hint)
 
 

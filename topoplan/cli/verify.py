@@ -18,6 +18,8 @@ SHOWN = 5
 EPILOG = """\b
 Examples:
   topoplan verify plan
+  topoplan export plan --probe && plan/launch/openmpi/run.sh plan/launch/probe/topoplan-probe > seen.jsonl
+  topoplan verify plan --observed seen.jsonl
   topoplan verify plan --observed ranks.txt --launcher openmpi
 
 Exit code 6 says that something differs."""
@@ -26,7 +28,7 @@ Exit code 6 says that something differs."""
 @click.command("verify", epilog=EPILOG)
 @click.argument("plan", metavar="PLAN")
 @click.option("--observed", metavar="FILE", help="What a run reported, not the launch files; - for stdin.")
-@click.option("--launcher", metavar="NAME", help="What made the observed order, so that a difference can be explained.")
+@click.option("--launcher", metavar="NAME", help="What made the observed order, where the probe did not tell.")
 def command(plan: str, observed: str | None, launcher: str | None) -> None:
     """Check that launch files or an observed run put every rank where PLAN says, and that maps hold its experts."""
     from topoplan.planning.expert_verify import verify_maps  # noqa: PLC0415 - help stays quick
@@ -59,13 +61,17 @@ def command(plan: str, observed: str | None, launcher: str | None) -> None:
 
 def _observed(opened: PlanFolder, file: str, launcher: str | None) -> list[Difference]:
     from topoplan.files.inputs import read_source  # noqa: PLC0415
-    from topoplan.launchers import compare, get_launcher, parse_observed  # noqa: PLC0415
+    from topoplan.launchers import LAUNCHERS, compare_reports, get_launcher, nic_warnings, read_observed  # noqa: PLC0415
 
     if opened.plan.placement is None:
         raise InputError("this plan places experts only: there are no ranks to verify")
+    chosen = get_launcher(launcher) if launcher else None
     source = read_source(file, limit=2**30)
-    seats = parse_observed(source.text)
-    return compare(opened.plan.placement, seats, get_launcher(launcher) if launcher else None)
+    reports = read_observed(source.text)
+    found = compare_reports(opened.plan.placement, reports, chosen or LAUNCHERS.get(reports.launcher))
+    if not found:
+        render.notes("warning", nic_warnings(opened.plan.placement, reports))
+    return found
 
 
 def _show(title: str, found: list[str]) -> None:

@@ -38,13 +38,18 @@ class LaunchFile:
 
 
 class Symptom(Enum):
-    """What an observed order looks like beside the plan; see `topoplan.launchers.verify`."""
+    """What an observed order looks like beside the plan; see `topoplan.launchers.diagnose`."""
 
+    ALONE = "every process alone"
+    DUPLICATE = "ranks that several processes have"
     GPU_ORDER = "gpu order"
     FOREIGN_HOST = "foreign host"
     PACKED = "packed"
     LOCAL_FIRST = "local host first"
     SORTED = "sorted"
+    REVERSED = "reversed"
+    ROTATED = "hosts begun elsewhere"
+    SHIFTED = "ranks shifted"
     ROUND_ROBIN = "round robin"
     BLOCKS = "blocks"
     MISSING = "missing ranks"

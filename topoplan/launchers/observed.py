@@ -1,8 +1,8 @@
 """Orders that were observed: what a launcher really made, as a file that a run left behind.
 
-Four shapes are read: lines `RANK HOST [GPU]`; a CSV with a header (rank, host and perhaps gpu); JSON (rankmap.json, or
-a list of objects); and lines of a probe, KEY=VALUE words, which may stand amid other output:
-`RANK=3 HOST=node-7 LOCAL_RANK=1 CUDA_VISIBLE_DEVICES=2,0`.
+Five shapes are read: lines `RANK HOST [GPU]`; a CSV with a header (rank, host and perhaps gpu); JSON (rankmap.json, or
+a list of objects); and two that may stand amid other output: what the probe prints (`topoplan.launchers.probe`), and
+lines of KEY=VALUE words, `RANK=3 HOST=node-7 LOCAL_RANK=1 CUDA_VISIBLE_DEVICES=2,0`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from topoplan.errors import InfeasibleError, InputError, Place
 from topoplan.launchers.base import Order, Seat
 from topoplan.launchers.match import HostNames
 from topoplan.launchers.rankmap import in_order, read_csv, read_json
+from topoplan.launchers.reports import PROBE_LINE, Reports, read_reports, visible_gpu
 from topoplan.launchers.shell import words
 from topoplan.model.fabric import Fabric
 from topoplan.model.placement import RankPlacement
@@ -29,16 +30,40 @@ def parse_observed(text: str) -> Order:
     InputError
         No shape fits, a rank occurs twice with different seats, or ranks are missing.
     """
+    reports = read_observed(text)
+    rank = next(iter(reports.claims), None)
+    if rank is not None:
+        first, second = reports.claims[rank][:2]
+        raise InputError(f"rank {rank} was reported by {second.host}, but by {first.host} before")
+    if reports.silent:
+        raise InputError(f"a process on {reports.silent[0]} was told no rank", hint="start it under the launcher")
+    return in_order(reports.seats, _SOURCE)
+
+
+def read_observed(text: str) -> Reports:
+    """What was observed, of a probe with all its faults: ranks that are missing, or that several processes have.
+
+    Raises
+    ------
+    InputError
+        No shape fits; in shapes other than the probe's, a rank occurs twice with different seats, or ranks are missing.
+    """
     start = text.lstrip("\ufeff \t\r\n")
     if not start:
         raise InputError("the observed order is empty", hint="one line a rank: RANK HOST [GPU]")
+    if PROBE_LINE.search(text):
+        return read_reports(text)
+    return Reports(dict(enumerate(_parse_order(start, text))))
+
+
+def _parse_order(start: str, text: str) -> Order:
     if start[0] in "{[":
         return read_json(start)
     first = next((line for line in start.splitlines() if not line.startswith("#")), "")
     if "," in first and "rank" in re.split(r"[,\s]+", first.lower()):
         return read_csv(start[start.index(first) :].replace(first, first.lower(), 1))
     if re.search(r"\bRANK=\d", text):
-        return _read_probe(text)
+        return _read_pairs(text)
     return _read_lines(text)
 
 
@@ -55,26 +80,23 @@ def _read_lines(text: str) -> Order:
     return in_order(seats, _SOURCE)
 
 
-def _read_probe(text: str) -> Order:
+def _read_pairs(text: str) -> Order:
     seats: dict[int, Seat] = {}
     for number, line in enumerate(text.splitlines(), 1):
         pairs = dict(_PAIR.findall(line))
         if not pairs.get("RANK", "").isdecimal() or not pairs.get("HOST"):
             continue
-        _add(seats, int(pairs["RANK"]), Seat(pairs["HOST"], _probe_gpu(pairs)), number)
+        _add(seats, int(pairs["RANK"]), Seat(pairs["HOST"], _gpu(pairs)), number)
     return in_order(seats, _SOURCE)
 
 
-def _probe_gpu(pairs: dict[str, str]) -> int | None:
+def _gpu(pairs: dict[str, str]) -> int | None:
     """The GPU that a process uses: said outright, or device LOCAL_RANK of those it sees, or the only one it sees."""
     if pairs.get("GPU", "").isdecimal():
         return int(pairs["GPU"])
-    visible, local = pairs.get("CUDA_VISIBLE_DEVICES", "").split(","), pairs.get("LOCAL_RANK", "")
-    if not all(device.isdecimal() for device in visible):
-        return None
-    if len(visible) == 1:
-        return int(visible[0])
-    return int(visible[int(local)]) if local.isdecimal() and int(local) < len(visible) else None
+    local = pairs.get("LOCAL_RANK", "")
+    visible = pairs.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return visible_gpu(visible, int(local) if local.isdecimal() else None)
 
 
 def _add(seats: dict[int, Seat], rank: int, seat: Seat, line: int) -> None:

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from topoplan.launchers.base import Launcher, Seat, Symptom
+from topoplan.launchers.diagnose import Finding, Orders, diagnose
 from topoplan.launchers.match import HostNames
+from topoplan.launchers.reports import Reports
+from topoplan.launchers.table import host_rows
 from topoplan.model.placement import RankPlacement
-from topoplan.names import natural_key
 
 _GENERAL: Mapping[Symptom, str] = {
+    Symptom.ALONE: "every process believes that it is alone, rank 0 of 1: mpirun of one MPI started a program of "
+    "another, srun was not told the program's MPI (--mpi=), or nothing that gives ranks started them",
+    Symptom.DUPLICATE: "several processes have one rank: the job was started twice, or hosts were started with the "
+    "same node rank",
     Symptom.GPU_ORDER: "the hosts are right but the GPUs are not: CUDA_VISIBLE_DEVICES is not the planned one",
     Symptom.FOREIGN_HOST: "{host} is not in the plan: the scheduler gave other hosts; plan again for these",
     Symptom.PACKED: "the first hosts took more ranks than planned: the launcher filled the slots that it saw",
     Symptom.LOCAL_FIRST: "{host} was moved to the front and the rest kept its order, as Open MPI 4 does with the host "
     "where mpirun runs when it is given a plain hostfile",
     Symptom.SORTED: "hosts came sorted by name, as torchrun's c10d rendezvous and srun --nodelist sort them",
+    Symptom.REVERSED: "hosts came in reverse: whatever wrote the list of hosts counted downwards",
+    Symptom.ROTATED: "hosts came in the planned order, but another one is first: the one that a launcher runs on, as "
+    "with MPIJob's runLauncherAsWorker or PyTorchJob's Master",
+    Symptom.SHIFTED: "ranks are in the planned order but moved: another process took the first ranks, as a launcher "
+    "that counts as one, or counting began at 1",
     Symptom.ROUND_ROBIN: "ranks were dealt to hosts in turn (--map-by node, cyclic distribution)",
-    Symptom.BLOCKS: "the hosts are in the planned order, but each was filled before the next",
-    Symptom.MISSING: "ranks of the plan were not seen: fewer processes were started than planned",
+    Symptom.BLOCKS: "the hosts are in the planned order, but each was filled before the next, as MPIs do that fold a "
+    "host's lines into one",
+    Symptom.MISSING: "ranks of the plan were not seen: fewer processes were started than planned, or some died",
     Symptom.EXTRA: "more ranks were seen than planned: more processes were started",
-    Symptom.OTHER: "the order of hosts is not the planned one, nor one that a known launcher makes",
+    Symptom.OTHER: "the order of hosts is not the planned one, nor one that a known launcher makes; where a scheduler "
+    "ties no process to a host, as Kubernetes with its pods, start the program through the rank shim",
 }
 
 
@@ -55,13 +68,15 @@ def _show(seat: Seat | None) -> str:
     return seat.host if seat.gpu is None else f"{seat.host} GPU {seat.gpu}"
 
 
-def compare(placement: RankPlacement, observed: Sequence[Seat], launcher: Launcher | None = None) -> list[Difference]:
+def compare(
+    placement: RankPlacement, observed: Sequence[Seat | None], launcher: Launcher | None = None
+) -> list[Difference]:
     """Ranks that are not where the plan says, in rank order; empty when all are.
 
     Parameters
     ----------
     observed
-        Seat of each rank, hosts by any of their names; a GPU of None is not compared.
+        Seat of each rank, hosts by any of their names, None for a rank not seen; a GPU of None is not compared.
     launcher
         What made the order, so that the first difference can be explained in its terms.
 
@@ -81,57 +96,68 @@ def compare(placement: RankPlacement, observed: Sequence[Seat], launcher: Launch
         if not same:
             differences.append(Difference(rank, planned, seen))
     if differences:
-        first = differences[0]
-        differences[0] = Difference(first.rank, first.planned, first.observed, _reason(placement, observed, launcher))
+        orders = Orders(hosts, found, names, local, observed)
+        differences[0] = replace(differences[0], reason=_reason(diagnose(orders), launcher))
     return differences
 
 
-def _host_indices(placement: RankPlacement, observed: Sequence[Seat]) -> list[int]:
-    """Host of each seat, -1 where the fabric has none of that name."""
+def compare_reports(placement: RankPlacement, reports: Reports, launcher: Launcher | None = None) -> list[Difference]:
+    """As `compare`, of what processes said: also ranks that several of them have, and processes without a rank."""
+    if not reports.claims:
+        found = compare(placement, reports.order, launcher)
+        if found and reports.silent:
+            count, host = len(reports.silent), reports.silent[0]
+            reason = f"{count} processes were told no rank, the first on {host}: nothing that gives ranks started them"
+            found[0] = replace(found[0], reason=reason)
+        return found
+    names, hosts, local = placement.fabric.host_names, placement.host, placement.local
+    differences = []
+    for rank, seats in reports.claims.items():
+        planned = Seat(names[hosts[rank]], int(local[rank])) if rank < placement.ranks else None
+        differences += [Difference(rank, planned, seat) for seat in seats]
+    symptom = Symptom.ALONE if reports.alone else Symptom.DUPLICATE
+    who = sorted({seat.host for seat in next(iter(reports.claims.values()))})
+    detail = f"rank {differences[0].rank} is on {', '.join(who[:4])}{' ...' if len(who) > 4 else ''}"
+    finding = Finding(symptom, differences[0].observed.host if differences[0].observed else "", detail)
+    differences[0] = replace(differences[0], reason=_reason([finding], launcher))
+    return differences
+
+
+def nic_warnings(placement: RankPlacement, reports: Reports) -> list[str]:
+    """What keeps NCCL from the planned NICs, in sentences: a device that a rank does not see, or another list."""
+    found = []
+    for row in host_rows(placement):
+        for rank in row.ranks if row.hcas else ():
+            seen, told = reports.nics.get(rank, ()), reports.hcas.get(rank)
+            gone = [name for name in row.hcas if name not in seen]
+            if seen and gone:
+                found.append(f"rank {rank} on {row.host} does not see {', '.join(gone)}")
+            elif told is not None and _devices(told) != set(row.hcas):
+                found.append(f"rank {rank} on {row.host} has NCCL_IB_HCA={told}, the plan ={','.join(row.hcas)}")
+    return found
+
+
+def _devices(text: str) -> set[str]:
+    """Devices of NCCL_IB_HCA, without "=" and ports."""
+    return {word.split(":")[0] for word in text.lstrip("=").split(",") if word}
+
+
+def _host_indices(placement: RankPlacement, observed: Sequence[Seat | None]) -> list[int | None]:
+    """Host of each seat: -1 where the fabric has none of that name, None for no seat."""
     names = HostNames(placement.fabric)
     index: dict[str, int] = {}
-    for name in dict.fromkeys(seat.host for seat in observed):
+    for name in dict.fromkeys(seat.host for seat in observed if seat is not None):
         h = names.find(name)
         index[name] = -1 if h is None else h
-    return [index[seat.host] for seat in observed]
+    return [None if seat is None else index[seat.host] for seat in observed]
 
 
-def _reason(placement: RankPlacement, observed: Sequence[Seat], launcher: Launcher | None) -> str:
-    seen = _host_indices(placement, observed)
-    symptom, rank = diagnose(placement.host.tolist(), seen, placement.fabric.host_names)
-    texts = {**_GENERAL, **(launcher.explains if launcher else {})}
-    return texts[symptom].replace("{host}", observed[rank].host if rank < len(observed) else "")
-
-
-def diagnose(planned: list[int], seen: list[int], names: Sequence[str]) -> tuple[Symptom, int]:
-    """What an order of hosts that is not as planned looks like, and a rank that shows it.
-
-    Parameters
-    ----------
-    planned, seen
-        Host index of each rank; -1 for a host that the fabric does not have.
-    names
-        Name of each host.
-    """
-    used = set(planned)
-    foreign = next((rank for rank, host in enumerate(seen) if host not in used), None)
-    if foreign is not None:
-        return Symptom.FOREIGN_HOST, foreign
-    if len(seen) != len(planned):
-        return (Symptom.MISSING if len(seen) < len(planned) else Symptom.EXTRA), min(len(seen), len(planned))
-    wanted, order = list(dict.fromkeys(planned)), list(dict.fromkeys(seen))
-    shown = [names[host] for host in order]
-    signs = {
-        Symptom.GPU_ORDER: planned == seen,
-        Symptom.PACKED: len(order) < len(wanted),
-        Symptom.ROUND_ROBIN: _is_dealt(seen, order),
-        Symptom.BLOCKS: order == wanted,
-        Symptom.LOCAL_FIRST: order[1:] == [host for host in wanted if host != order[0]],
-        Symptom.SORTED: shown in (sorted(shown), sorted(shown, key=natural_key)),
-    }
-    return next((symptom for symptom, present in signs.items() if present), Symptom.OTHER), 0
-
-
-def _is_dealt(seen: list[int], order: list[int]) -> bool:
-    """Whether ranks go round the hosts, more than once."""
-    return len(seen) > len(order) > 1 and seen == [order[rank % len(order)] for rank in range(len(seen))]
+def _reason(findings: Sequence[Finding], launcher: Launcher | None) -> str:
+    """The first finding that the launcher is known for, else the first, in words."""
+    known = launcher.explains if launcher else {}
+    finding = next((found for found in findings if found.symptom in known), findings[0])
+    text = {**_GENERAL, **known}[finding.symptom].replace("{host}", finding.host)
+    detail = finding.detail
+    if finding.symptom is Symptom.OTHER and findings[0] is not finding:  # what it looks like, all the same
+        detail = findings[0].detail or findings[0].symptom.value
+    return f"{text} ({detail})" if detail else text
