@@ -11,7 +11,7 @@ from topoplan.launchers.slurm import node_list
 from topoplan.model.placement import RankPlacement
 
 ANY_RANKS = ("openmpi", "mpich", "intelmpi", "slurm", "rankmap")
-WHOLE_HOSTS = ("torchrun",)
+WHOLE_HOSTS = ("torchrun", "deepspeed", "accelerate", "dlrover")
 CASES = [*((name, "any_ranks") for name in ANY_RANKS), *((name, "whole_hosts") for name in WHOLE_HOSTS)]
 
 
@@ -42,7 +42,7 @@ def test_says_who_uses_it_and_what_reorders_it(name: str, case: str, request: py
     for file, text in _files(name, case, request).items():
         if file == "rankmap.csv":  # plain for every CSV reader
             continue
-        head = [line for line in text.splitlines()[:12] if line.startswith("#") or '"comment"' in line]
+        head = [line for line in text.splitlines()[:12] if line.startswith("#") or 'comment"' in line]
         told = " ".join(head).lower()
         assert "used by" in told or "used beside" in told or "used instead" in told or "start " in told, file
         assert file == "hosts.tsv" or "order" in told, file

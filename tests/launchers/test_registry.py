@@ -79,6 +79,25 @@ def test_bad_requests(any_ranks: RankPlacement, values: dict[str, object], messa
         ("torchrun", "node-1-h10.sh", "--node-rank=1", "", "not a script"),
         ("slurm", "run.sbatch", "--distribution=arbitrary", "--distribution=block", "sorts the nodes"),
         ("slurm", "tasks.hosts", "h10", "h10*two", "is not HOST*COUNT"),
+        ("mpich", "run.sh", ' -f "$here/machines"', "", "mpiexec runs without -f machines"),
+        ("intelmpi", "run.sh", "-machinefile", "-f", "mpiexec runs without -machinefile machines"),
+        ("intelmpi", "machines", "h10:1", "h10:one", "machines:6: not of the form HOST:COUNT"),
+        ("deepspeed", "hostfile", "h10 slots=2", "h10", "hostfile:4: not of the form HOST slots=COUNT"),
+        ("deepspeed", "hostfile", "h10 slots", "h6 slots", "h6 stands there twice"),
+        ("deepspeed", "run.sh", "--launcher pdsh", "--launcher openmpi", "without this hostfile over pdsh"),
+        ("deepspeed", "run.sh", "--force_multi", "--include h6", "--include leaves ranks out"),
+        ("accelerate", "run.sh", "--config_file", "--config-file", "without the machine's configuration"),
+        ("accelerate", "machine-h10.yaml", "machine_rank: 1", "machine_rank: 0", "that of another machine too"),
+        ("accelerate", "machine-h10.yaml", "machine_rank: 1", "machine_rank: 9", "the host of machine_rank 0"),
+        ("accelerate", "machine-h10.yaml", '"static"', '"c10d"', "sorts hosts by name"),
+        ("accelerate", "machine-h10.yaml", "num_processes: 12", "num_processes: 6", "do not fit run.sh"),
+        ("accelerate", "machine-h10.yaml", 'gpu_ids: "1,0"', 'gpu_ids: "all"', "gpu_ids must be a list"),
+        ("accelerate", "machine-h10.yaml", "use_cpu: false", "use_cpu", "not of the form KEY: VALUE"),
+        ("accelerate", "machine-h10.yaml", "machine_rank: 1\n", "", "machine_rank is missing"),
+        ("dlrover", "node-topology.json", '"h10": "1"', '"h10": 1', "as text alone"),
+        ("dlrover", "node-topology.json", '"h10": "1"', '"h10": "0"', "the order of their pods"),
+        ("dlrover", "node-topology.json", '"h10"', '"h11"', "h10 must stand there once"),
+        ("dlrover", "node-topology.json", "{", "[", "not JSON"),
         ("rankmap", "rankmap.json", '"h6"', '"h7"', "do not say the same"),
     ],
 )  # fmt: skip
@@ -94,14 +113,23 @@ def test_readers_refuse_what_would_not_be_obeyed(
 
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("openmpi", "hosts.seq"), ("torchrun", "run.sh"), ("slurm", "tasks.hosts"), ("rankmap", "rankmap.csv")],
+    [
+        ("openmpi", "hosts.seq"),
+        ("torchrun", "run.sh"),
+        ("slurm", "tasks.hosts"),
+        ("rankmap", "rankmap.csv"),
+        ("mpich", "machines"),
+        ("deepspeed", "hostfile"),
+        ("accelerate", "run.sh"),
+        ("dlrover", "run.sh"),
+    ],
 )
 def test_a_missing_file_is_named(name: str, file: str) -> None:
     with pytest.raises(InputError, match=f"{file} is missing"):
         get_launcher(name).read({})
 
 
-@pytest.mark.parametrize("name", ["openmpi", "slurm"])
+@pytest.mark.parametrize("name", ["openmpi", "slurm", "mpich", "intelmpi"])
 @pytest.mark.parametrize("file", ["topoplan-env", "hosts.tsv"])
 def test_files_without_the_wrapper_are_refused(name: str, file: str, any_ranks: RankPlacement) -> None:
     files = {key: made.text for key, made in get_launcher(name).write(LaunchRequest(any_ranks)).items()}

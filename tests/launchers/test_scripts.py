@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from topoplan.errors import InputError
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
@@ -180,6 +181,74 @@ def test_openmpi_starts_the_program(any_ranks: RankPlacement, write_all: Write) 
     assert refused.returncode == 2
     assert "not Open MPI" in refused.stderr
     assert run([str(folder / "run.sh")], MPIRUN=fake).returncode == 2
+
+
+def test_deepspeed_lets_plain_words_through_and_no_others(whole_hosts: RankPlacement, write_all: Write) -> None:
+    folder = write_all(get_launcher("deepspeed").write(LaunchRequest(whole_hosts, master_port=1234)))
+    fake = program(folder, "deepspeed", 'printf "[%s]" "$@"\n')
+    start = [str(folder / "run.sh"), "python3", "train.py", "--lr=1e-4"]
+    result = run(start, DEEPSPEED=fake, TOPOPLAN_CHECK="off", DEEPSPEED_OPTIONS="--ssh_port 22")
+    assert result.stdout == (
+        f"[--hostfile][{folder}/hostfile][--launcher][pdsh][--force_multi][--master_addr=h6][--master_port=1234]"
+        f"[--no_python][--no_local_rank][--ssh_port][22][env][TOPOPLAN_CHECK=off][{folder}/topoplan-env]"
+        "[python3][train.py][--lr=1e-4]"
+    ), result.stderr
+    for word in ("a b", "$(id)", "`id`", "x;id", "'", '"', "%n", "~", "*", "", "a\nb", "é|id"):
+        refused = run([*start, word], DEEPSPEED=fake)
+        assert (refused.returncode, refused.stdout) == (2, ""), word
+    assert run([str(folder / "run.sh")], DEEPSPEED=fake).returncode == 2
+
+
+def test_deepspeed_starts_all_of_many_hosts_at_once(placement_of: Place) -> None:
+    few, many = (
+        get_launcher("deepspeed").write(LaunchRequest(placement_of([f"n{i}" for i in range(count)], gpus=1)))
+        for count in (1024, 1025)
+    )
+    assert "--launcher_args" not in few["run.sh"].text
+    assert '--launcher_args="-f 1025"' in many["run.sh"].text
+
+
+def test_accelerate_and_dlrover_run_with_the_settings_of_their_host(
+    whole_hosts: RankPlacement, write_all: Write
+) -> None:
+    for name, variable, shown in (
+        ("accelerate", "ACCELERATE", "launch --config_file {folder}/machine-h10.yaml a b 1,0"),
+        ("dlrover", "DLROVER_RUN", "--nnodes=6 --nproc_per_node=2 a b 1,0"),
+    ):
+        folder = write_all(get_launcher(name).write(LaunchRequest(whole_hosts)))
+        fake = program(folder, "fake", 'echo "$@" "$CUDA_VISIBLE_DEVICES"\n')
+        result = run([str(folder / "run.sh"), "a b"], TOPOPLAN_HOST="h10", **{variable: fake})
+        assert result.stdout == shown.format(folder=folder) + "\n", result.stderr
+        assert run([str(folder / "run.sh"), "a b"], TOPOPLAN_HOST="spare", **{variable: fake}).returncode == 6
+
+
+def test_accelerate_shares_its_total_out_as_planned(whole_hosts: RankPlacement) -> None:
+    """accelerate starts num_processes // num_machines ranks on a machine."""
+    files = get_launcher("accelerate").write(LaunchRequest(whole_hosts, mixed_precision="bf16"))
+    for host, ranks in (("h6", 2), ("h1", 1)):
+        values = yaml.safe_load(files[f"machine-{host}.yaml"].text)
+        assert values["num_processes"] // values["num_machines"] == ranks
+        assert values["mixed_precision"] == "bf16"
+    alone = RankPlacement(whole_hosts.fabric, whole_hosts.gpu[:1])
+    values = yaml.safe_load(get_launcher("accelerate").write(LaunchRequest(alone))["machine-h6.yaml"].text)
+    assert (values["distributed_type"], values["num_processes"]) == ("NO", 1)
+
+
+@pytest.mark.parametrize(("name", "mark"), [("mpich", "HYDRA build details:"), ("intelmpi", "Intel(R) MPI Library")])
+def test_hydra_starts_the_program(name: str, mark: str, any_ranks: RankPlacement, write_all: Write) -> None:
+    folder = write_all(get_launcher(name).write(LaunchRequest(any_ranks)))
+    shown = 'printf "[%s]" "${TOPOPLAN_HOST:-}" "${HYDRA_BOOTSTRAP:-${I_MPI_HYDRA_BOOTSTRAP:-}}" "$@"'
+    fake = program(folder, "fake", f'if [ "$1" = --version ]; then echo "{mark}"; else {shown}; fi\n')
+    option = {"mpich": "-f", "intelmpi": "-machinefile"}[name]
+    command = f"[{option}][{folder}/machines][-n][9][-iface][eth0][{folder}/topoplan-env][train][a b]"
+    for slurm, bootstrap in (("", ""), ("7", "ssh")):
+        env = {"MPIEXEC": fake, "MPIEXEC_OPTIONS": "-iface eth0", "TOPOPLAN_HOST": "h6", "SLURM_JOB_ID": slurm}
+        result = run([str(folder / "run.sh"), "train", "a b"], **env)
+        assert result.stdout == f"[][{bootstrap}]{command}", result.stderr
+    other = program(folder, "other", 'echo "mpirun (Open MPI) 5.0.3"\n')
+    refused = run([str(folder / "run.sh"), "train"], MPIEXEC=other)
+    assert refused.returncode == 2
+    assert "MPIEXEC=" in refused.stderr
 
 
 def test_slurm_takes_the_name_of_the_node_for_the_host(any_ranks: RankPlacement, write_all: Write) -> None:

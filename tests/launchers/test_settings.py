@@ -72,7 +72,7 @@ def test_settings_of_several_launchers_are_those_that_any_takes() -> None:
 
 def values_of(name: str, text: str) -> dict[str, object]:
     """Every textual key that the launcher takes, set to `text`; the checks of `parse_settings` left out."""
-    values = {"program": ("echo", text), "nccl_topo_file": f"/{text}"}
+    values = {"program": ("printf", "%s", text), "nccl_topo_file": f"/{text}"}
     return {key: value for key, value in values.items() if key in get_launcher(name).settings}
 
 
@@ -88,7 +88,7 @@ def test_no_value_runs_anything(
     folder = write_all(get_launcher(name).write(LaunchRequest(whole_hosts, text, **values_of(name, text))))  # type: ignore[arg-type]
     tools = folder / "tools"
     tools.mkdir()
-    shown = 'for last; do :; done; printf "[%s][%s]" "$last" "${NCCL_TOPO_FILE:-}"'
+    shown = 'for last; do :; done; case $last in */program) last=$("$last") ;; esac; printf "[%s]" "$last"'
     for tool in (
         "mpirun",
         "mpiexec",
@@ -108,7 +108,12 @@ def test_no_value_runs_anything(
     for file in sorted(folder.glob("run*")):
         result = subprocess.run([file], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=20)
         assert f"[{text}]" in result.stdout, (file, result)
-        assert not list(folder.rglob("hit"))
+    if (folder / "topoplan-env").exists() and "nccl_topo_file" in get_launcher(name).settings:
+        env |= dict.fromkeys(("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"), "0")
+        command = [str(folder / "topoplan-env"), "printenv", "NCCL_TOPO_FILE"]
+        result = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=20)
+        assert result.stdout == f"/{text}\n", result
+    assert not list(folder.rglob("hit"))
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from topoplan.launchers import intelmpi, mpich, openmpi, rankmap, slurm, torchrun
+from topoplan.launchers import accelerate, deepspeed, dlrover, intelmpi, mpich, openmpi, rankmap, slurm, torchrun
 from topoplan.launchers.base import Launcher
 from topoplan.model.capability import Capability, Freedom
 from topoplan.names import pick
@@ -17,6 +17,9 @@ LAUNCHERS: dict[str, Launcher] = {
         intelmpi.LAUNCHER,
         torchrun.LAUNCHER,
         slurm.LAUNCHER,
+        deepspeed.LAUNCHER,
+        accelerate.LAUNCHER,
+        dlrover.LAUNCHER,
         rankmap.LAUNCHER,
     )
 }

@@ -11,50 +11,18 @@ from collections.abc import Mapping
 
 from topoplan.errors import InputError, Place
 from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Seat, Symptom, need
-from topoplan.launchers.env import FIND_ROW, exports, refuse_slices, topo_file
+from topoplan.launchers.env import exports
+from topoplan.launchers.own_host import for_every_host, own_host, read_own_hosts
 from topoplan.launchers.shell import comment, default_arguments, fill
-from topoplan.launchers.table import HostRow, host_rows, read_table, table_text
+from topoplan.launchers.table import HostRow, host_rows
 from topoplan.model.capability import Freedom
 
 RUN = "run.sh"
-_END = "END_OF_HOSTS"
-_UNEVEN = """\
-# Hosts have different numbers of ranks; set to 1 this would make torchrun assume that they do not.
-export TORCH_ELASTIC_WORKER_IDENTICAL=0
-"""
 _TORCHRUN = """\
-@TOPO_TEXT@@UNEVEN_TEXT@@ARGUMENTS_TEXT@@SLICES_TEXT@master=@MASTER@
+@ARGUMENTS_TEXT@master=@MASTER@
 exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
     --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-$master}" \\
-    --master-port="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}" "$@"
-"""
-_RUN = """\
-#!/bin/sh
-@HEADER_TEXT@set -eu
-find_row() {
-    awk -v me="$1" '
-@FIND_TEXT@
-    END {
-        split(mine, cell)
-        if (mine != "") print cell[1], split(cell[3], ranks, ","), cell[4], cell[5]
-    }
-' <<'@END_TEXT@'
-@ROWS_TEXT@@END_TEXT@
-}
-me=${TOPOPLAN_HOST:-$(uname -n)}
-row=$(find_row "$me")
-if [ -z "$row" ]; then
-    echo "$0: this host calls itself $me, which is not in the plan" >&2
-    echo "$0: set TOPOPLAN_HOST to the name that the plan uses for it" >&2
-    exit 6
-fi
-read -r node processes gpus hcas <<EOF
-$row
-EOF
-export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES="$gpus"
-if [ "$hcas" != - ]; then
-    export NCCL_IB_HCA="${NCCL_IB_HCA:-=$hcas}"
-fi
+    --master-port="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}" "$@"@AFTER_TEXT@
 """
 
 _HINTS = (
@@ -72,17 +40,6 @@ _EXPLAINS = {
 def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     rows = host_rows(request.placement)
     plan = f"plan {request.label}: {request.placement.ranks} ranks on {len(rows)} hosts"
-    common: dict[str, str | int] = {
-        "NODES": len(rows),
-        "MASTER": rows[0].host,
-        "PORT_TEXT": request.master_port,
-        "FIND_TEXT": FIND_ROW,
-        "END_TEXT": _END,
-        "TOPO_TEXT": topo_file(request),
-        "ARGUMENTS_TEXT": default_arguments(request.program),
-        "SLICES_TEXT": refuse_slices(rows),
-        "UNEVEN_TEXT": _UNEVEN if len({len(row.ranks) for row in rows}) > 1 else "",
-    }
     header = comment(
         [
             f"{plan}.",
@@ -92,16 +49,49 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
             "Reordered silently by --rdzv-backend=c10d, which ignores node ranks and sorts hosts by name as text.",
         ]
     )
-    found = {"NODE_TEXT": '"$node"', "PROCESSES_TEXT": '"$processes"'}
-    run = fill(_RUN + _TORCHRUN, {"HEADER_TEXT": header, "ROWS_TEXT": table_text(rows), **found, **common})
-    files = {RUN: LaunchFile(run, executable=True)}
+    files = {RUN: LaunchFile(run_script(request, rows, header), executable=True)}
+    common = for_every_host(request, rows)
     width = len(str(len(rows) - 1))
     for node, row in enumerate(rows):
-        files[f"node-{node:0{width}d}-{row.host}.sh"] = _node_script(plan, node, row, common)
+        tail = common + _start(request, rows, node, len(row.ranks))
+        files[f"node-{node:0{width}d}-{row.host}.sh"] = _node_script(plan, node, row, tail)
     return files
 
 
-def _node_script(plan: str, node: int, row: HostRow, common: Mapping[str, str | int]) -> LaunchFile:
+def run_script(request: LaunchRequest, rows: list[HostRow], header: str, after: str = "") -> str:
+    """Script for every host: static torchrun with the host's own node rank; `after` follows the user's arguments."""
+    start = _start(request, rows, '"$node"', '"$processes"', after)
+    return f"#!/bin/sh\n{header}" + own_host(request, rows, ("node", "processes")) + start
+
+
+def _start(request: LaunchRequest, rows: list[HostRow], node: str | int, processes: str | int, after: str = "") -> str:
+    values: dict[str, str | int] = {
+        "ARGUMENTS_TEXT": default_arguments(request.program),
+        "MASTER": rows[0].host,
+        "NODES": len(rows),
+        "NODE_TEXT": node,
+        "PROCESSES_TEXT": processes,
+        "PORT_TEXT": request.master_port,
+        "AFTER_TEXT": after,
+    }
+    return fill(_TORCHRUN, values)
+
+
+def read_run_script(text: str) -> list[HostRow]:
+    """Rows of the hosts in the order that torchrun will make of `run_script`.
+
+    Raises
+    ------
+    InputError
+        No table of hosts, or another rendezvous.
+    """
+    rows, rest = read_own_hosts(text, RUN)
+    if "--rdzv-backend=static" not in rest:
+        raise InputError("without --rdzv-backend=static torchrun sorts hosts by name", place=Place(RUN))
+    return rows
+
+
+def _node_script(plan: str, node: int, row: HostRow, tail: str) -> LaunchFile:
     header = comment(
         [
             f"{plan}. Node {node}, ranks {row.ranks[0]} to {row.ranks[-1]}.",
@@ -109,7 +99,6 @@ def _node_script(plan: str, node: int, row: HostRow, common: Mapping[str, str | 
             "Reordered silently by --rdzv-backend=c10d, which ignores node ranks and sorts hosts by name.",
         ]
     )
-    tail = fill(_TORCHRUN, {**common, "NODE_TEXT": node, "PROCESSES_TEXT": len(row.ranks)})
     return LaunchFile(f"#!/bin/sh\n{header}set -eu\n{exports(row)}" + tail, executable=True)
 
 
@@ -118,13 +107,7 @@ _NODE_TEXT = re.compile(r"CUDA_VISIBLE_DEVICES=([\d,]+)\n.*--node-rank=(\d+) --n
 
 
 def _read(files: Mapping[str, str]) -> Order:
-    text = need(files, RUN)
-    _, found, rest = text.partition(f"<<'{_END}'\n")
-    if not found or f"\n{_END}\n" not in rest:
-        raise InputError("the table of hosts is missing", place=Place(RUN))
-    if "--rdzv-backend=static" not in rest:
-        raise InputError("without --rdzv-backend=static torchrun sorts hosts by name", place=Place(RUN))
-    rows = read_table(rest.partition(f"\n{_END}\n")[0], RUN)
+    rows = read_run_script(need(files, RUN))
     _check_nodes(files, rows)
     return tuple(Seat(row.host, gpu) for row in rows for gpu in row.gpus)
 
