@@ -111,10 +111,13 @@ def _hashed_seconds(routes: Routes, size_bytes: FloatArray, at_least_s: float) -
     """Expected time of the slowest uplink link under ECMP, or of the other links where they are slower."""
     fabric = routes.fabric
     uplinks = len(fabric.uplink_links)
-    crossing = list(routes.climbs())
+    crossing = routes.climbs
     if not crossing:
         return at_least_s
-    crossed = np.unique(np.concatenate([flows for _, flows, _, _ in crossing]))
+    crosses = np.zeros(len(size_bytes), bool)
+    for _, flows, _, _ in crossing:
+        crosses[flows] = True
+    crossed = np.flatnonzero(crosses)
     share = np.zeros_like(size_bytes)
     share[crossed] = size_bytes[crossed] / fabric.planes
     cls = np.full(len(share), -1, np.int64)
@@ -150,7 +153,7 @@ def _latency(fabric: Fabric, routes: Routes, messages: float) -> float:
         return 0.0
     if routes.inside.all():
         return messages * SCALE_UP_LATENCY_S
-    highest = max((tier for tier, *_ in routes.climbs()), default=-1) + 1
+    highest = max((tier for tier, *_ in routes.climbs), default=-1) + 1
     given = fabric.tiers[min(highest, len(fabric.tiers) - 1)].latency_s if fabric.tiers else None
     return messages * (given if given is not None else SAME_LEAF_LATENCY_S + highest * TIER_LATENCY_S)
 

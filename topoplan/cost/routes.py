@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -52,11 +53,15 @@ class Routes:
             out_port = np.where(absent, out_port - rail + fabric.gpu_rail[src], out_port)
         return cls(fabric, inside, src, dst, out_port, in_port)
 
-    def climbs(self) -> Iterator[tuple[int, IntArray, IntArray, IntArray]]:
+    @cached_property
+    def climbs(self) -> tuple[tuple[int, IntArray, IntArray, IntArray], ...]:
         """Uplinks crossed, one item a plane and tier: tier, flow indices, uplink left by, uplink entered by.
 
         An uplink index is group * rails + rail; -1 where that end has no group of the tier.
         """
+        return tuple(self._climbs())
+
+    def _climbs(self) -> Iterator[tuple[int, IntArray, IntArray, IntArray]]:
         fabric, rails = self.fabric, self.fabric.rails
         outside = np.flatnonzero(~self.inside)
         out_port, in_port = self.out_port[outside], self.in_port[outside]
@@ -105,7 +110,7 @@ def link_loads(routes: Routes, size_bytes: FloatArray) -> Loads:
     ports = len(fabric.port_bandwidth)
     port = [np.bincount(end[outside], size_bytes[outside], ports) for end in (routes.out_port, routes.in_port)]
     uplink = np.zeros((2, len(fabric.uplink_links)))
-    for _, flows, up, down in routes.climbs():
+    for _, flows, up, down in routes.climbs:
         share = size_bytes[flows] / fabric.planes
         for direction, index in enumerate((up, down)):
             known = index >= 0

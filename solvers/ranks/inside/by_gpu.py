@@ -220,7 +220,7 @@ class _Search:
             (out, 2 * fabric.gpus + ports + routes.in_port[out]),
         ]
         share = np.ones(4)
-        for _, index, up, down in routes.climbs():
+        for _, index, up, down in routes.climbs:
             for start, uplink in ((near, up), (near + len(fabric.uplink_links), down)):
                 known = uplink >= 0
                 parts.append((index[known], start + uplink[known]))
