@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from topoplan.model.fabric import HostType, Nic
@@ -36,9 +38,10 @@ class _Instance:
     scale_up_bytes_per_s: float
 
 
-# Cloud instance types: GPUs, network of the whole instance, NVLink of a GPU, each direction. Network: the vendors'
-# pages on accelerated instances (EFA 400 Gb/s p4d, 3,200 Gb/s p5, p5en and p6-b200, 6,400 Gb/s p6-b300, 400 Gb/s a GPU
-# on p6e-gb200; A3 Ultra and A4 8 x 400 Gb/s; ND H100 v5 and OCI H100 8 x 400 Gb/s).
+# Cloud instance types: GPUs, network of the whole instance, NVLink of a GPU, each direction. All assumed: written from
+# memory (EFA 400 Gb/s p4d, 3,200 Gb/s p5, p5en and p6-b200, 6,400 Gb/s p6-b300, 400 Gb/s a GPU on p6e-gb200; A3 Ultra
+# and A4 8 x 400 Gb/s; OCI H100 8 x 400 Gb/s), the AWS lines seen again in a third party's tables alone
+# (stas00/ml-engineering, network). `told_of` says so wherever they are used.
 _INSTANCES = {
     "p4d.24xlarge": _Instance(8, 50e9, 300e9),
     "p4de.24xlarge": _Instance(8, 50e9, 300e9),
@@ -82,6 +85,14 @@ def of_instance(name: str) -> HostType | None:
     return HostType(clean_name(name), row.gpus, nics, row.gpus, row.scale_up_bytes_per_s)
 
 
+def told_of(instances: str) -> str:
+    """Line for `Fabric.assumed` when `of_instance` was used; their number of GPUs is what defines them."""
+    return (
+        f"bandwidth of NICs and scale-up bandwidth of {instances}: assumed from memory for that kind of instance, "
+        "not read from its vendor (give the host type if not so)"
+    )
+
+
 def of_product(product: str, gpus: int, memory_bytes: float | None = None) -> HostType:
     """Type of a host with `gpus` GPUs of that product; a NIC of 400 Gb/s for each GPU is assumed."""
     speed = next((speed for pattern, speed in _PRODUCTS if pattern.search(product)), DEFAULT_SCALE_UP_BYTES_PER_S)
@@ -89,9 +100,14 @@ def of_product(product: str, gpus: int, memory_bytes: float | None = None) -> Ho
     return HostType(name, gpus, _nics(gpus), gpus if speed else 1, speed, gpu_memory_bytes=memory_bytes)
 
 
-def slices(gpus: int) -> HostType:
-    """Type of a host cut into MIG slices, `gpus` of them: no NVLink between slices, one NIC assumed."""
-    return HostType(f"mig-x{gpus}", gpus, (Nic(0, _NIC_BYTES_PER_S, 0),), 1, 0.0)
+def of_slices(of_gpu: Sequence[int]) -> HostType:
+    """Type of a host whose GPUs are cut into so many MIG slices each: no NVLink between slices, a NIC for each GPU."""
+    first = list(itertools.accumulate(of_gpu, initial=0))
+    nics = tuple(
+        Nic(rail, _NIC_BYTES_PER_S, first[rail], also=tuple(range(first[rail] + 1, first[rail + 1])))
+        for rail in range(len(of_gpu))
+    )
+    return HostType(f"mig-x{first[-1]}", first[-1], nics, 1, 0.0, slices=tuple(of_gpu))
 
 
 def _nics(gpus: int, bandwidth_bytes_per_s: float = _NIC_BYTES_PER_S) -> tuple[Nic, ...]:

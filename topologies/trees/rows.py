@@ -72,7 +72,7 @@ def site_of_rows(rows: Iterable[Row]) -> Site:
 def _notes(site: Site, used: Counter[str], unknown: Counter[str]) -> None:
     known = sorted(name for name, count in used.items() if name and count)
     if known:
-        site.assumed.append(f"GPUs, NVLink and network of {', '.join(known[:5])}: the vendor's figures")
+        site.assumed.append(guess.told_of(", ".join(known[:5])))
     strange = sorted(name for name, count in unknown.items() if name and count)
     if strange:
         site.warnings.append(f"instance types not known here, such as {strange[0][:60]}: give --host-type")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from topoplan.topologies.hosts import guess
 from topoplan.topologies.merge.parts import (
     CABLES,
     GPUS,
@@ -25,7 +26,7 @@ from topoplan.topologies.merge.parts import (
         ("GPUs of a host: one for each of its adapters, in the adapters' order", {GPUS}),
         ("GPUs and scale-up bandwidth of all hosts: hgx, as the user said; their NICs as cabled", {GPUS, SCALE_UP}),
         ("GPUs and scale-up bandwidth of all hosts: server, as their devices say; their NICs as cabled", {SCALE_UP}),
-        ("GPUs, NVLink and network of p5.48xlarge: the vendor's figures", set()),
+        (guess.told_of("p5.48xlarge"), {NIC_SPEED, SCALE_UP}),
         ("8 GPUs share 2 NICs, as evenly as the nearest of each allow", set()),
         ("bandwidth of NICs: 400 Gb/s each, as in the maker's own hosts with such GPUs", {NIC_SPEED}),
         ("speed of 4 cables: 400 Gb/s, assumed, as the file has no speeds", {NIC_SPEED, CABLES}),

@@ -153,7 +153,8 @@ def test_rows() -> None:
     site = site_of_rows(rows)
     assert site.islands == {"x": ["a", "b"]}
     assert site.machines["a"].kind == guess.of_instance("p5.48xlarge")
-    assert site.assumed == ["GPUs, NVLink and network of p5.48xlarge: the vendor's figures"]
+    assert site.assumed == [guess.told_of("p5.48xlarge")]
+    assert "from memory" in site.assumed[0]
     assert site.warnings == ["instance types not known here, such as odd.type: give --host-type"]
     with pytest.raises(InputError, match="listed twice"):
         site_of_rows([Row("a"), Row("a")])

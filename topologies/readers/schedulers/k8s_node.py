@@ -10,7 +10,7 @@ from typing import Any
 from topoplan.model.host_type import HostType
 from topoplan.names import check_name
 from topoplan.topologies.documents import list_at, mapping_at, text_at, value_at
-from topoplan.topologies.hosts import guess
+from topoplan.topologies.hosts import guess, mig
 from topoplan.topologies.readers.schedulers.k8s_objects import Object
 
 # Extended resources that are whole accelerators; MIG slices are nvidia.com/mig-*.
@@ -25,6 +25,7 @@ _GPU_RESOURCES = (
     "huawei.com/Ascend910",
 )
 _SLICES = "nvidia.com/mig-"
+_PROFILE = re.compile(r"(?i)mig-(?:\d+c\.)?([1-7])g\.")
 _MAX_GPUS = 1024  # assumed: more than any host has, slices counted
 # Taints that GPU pods tolerate as a matter of course: they keep other pods away.
 _GPU_TAINTS = re.compile(r"(?:.*/)?(?:gpu|gaudi|neuron|tpu|accelerator|sku|node)$|kwok\.x-k8s\.io/node")
@@ -79,12 +80,12 @@ def facts(node: Object) -> NodeFacts:
     labels = node.labels
     roles = mapping_at(node.data, "metadata", "labels")
     labels |= {key: "" for key in roles if key.startswith("node-role.kubernetes.io/") and key not in labels}
-    gpus, slices = _count(mapping_at(node.data, "status", "capacity"), labels)
+    gpus, sizes = _count(mapping_at(node.data, "status", "capacity"), labels)
     free = gpus
     if "allocatable" in mapping_at(node.data, "status"):
-        free, free_slices = _count(mapping_at(node.data, "status", "allocatable"), labels)
+        free, free_sizes = _count(mapping_at(node.data, "status", "allocatable"), labels)
         if gpus < 0:
-            gpus, slices = free, free_slices
+            gpus, sizes = free, free_sizes
     reasons = tuple(_reasons(node.data))
     return NodeFacts(
         node.name,
@@ -92,22 +93,27 @@ def facts(node: Object) -> NodeFacts:
         _aliases(node),
         gpus,
         0 if reasons else min(free, gpus),
-        *_kind(gpus, slices=slices, labels=labels),
+        *_kind(gpus, sizes, labels),
         reasons,
         _clique(labels.get(_CLIQUE, "")),
     )
 
 
-def _count(resources: dict[str, Any], labels: dict[str, str]) -> tuple[int, bool]:
-    """GPUs, and whether they are slices; -1 when there is no list of resources."""
+def _count(resources: dict[str, Any], labels: dict[str, str]) -> tuple[int, tuple[int, ...]]:
+    """Places for ranks, and the sizes of all where some are MIG slices; -1 when there is no list of resources."""
     if not resources:
-        return -1, False
+        return -1, ()
     whole = max((_number(resources.get(name)) for name in _GPU_RESOURCES), default=0)
-    if whole:
-        shared = _number(labels.get("nvidia.com/gpu.replicas"))
-        return (whole // shared if shared > 1 else whole), False  # time slicing counts each GPU several times
-    slices = sum(_number(value) for name, value in resources.items() if name.startswith(_SLICES))
-    return min(slices, _MAX_GPUS), slices > 0
+    shared = _number(labels.get("nvidia.com/gpu.replicas"))
+    whole = whole // shared if shared > 1 else whole  # time slicing counts each GPU several times
+    # strategy "single" calls slices GPUs and puts their profile into the product's name; "mixed" has resources of them
+    single = _PROFILE.search(next((labels[key] for key in _PRODUCTS if key in labels), ""))
+    sizes = [int(single[1]) if single else mig.WHOLE] * whole
+    for name in sorted(name for name in resources if name.startswith(_SLICES)):
+        profile = _PROFILE.search(name)
+        sizes += [int(profile[1]) if profile else 1] * _number(resources[name])
+    sizes = sizes[:_MAX_GPUS]
+    return len(sizes), tuple(sizes) if single or len(sizes) > whole else ()
 
 
 def _number(value: object) -> int:
@@ -115,16 +121,21 @@ def _number(value: object) -> int:
     return min(int(text), _MAX_GPUS) if re.fullmatch(r"[0-9]{1,6}", text) else 0
 
 
-def _kind(gpus: int, *, slices: bool, labels: dict[str, str]) -> tuple[HostType | None, str]:
+def _kind(gpus: int, sizes: tuple[int, ...], labels: dict[str, str]) -> tuple[HostType | None, str]:
     """Type of a node's host, and what of it is a guess."""
     if gpus <= 0:
         return None, ""
-    if slices:
-        return guess.slices(gpus), "MIG slices: no NVLink between them, and one NIC of 400 Gb/s a host"
+    if sizes:
+        count = _number(labels.get("nvidia.com/gpu.count"))  # GPUs, but of strategy "single" slices
+        cut = mig.on_gpus(sizes, count if count < len(sizes) else 0)
+        return guess.of_slices(cut), (
+            "MIG slices: which GPU holds which (alike, or on as few as hold them), no NVLink between them, "
+            "and a NIC of 400 Gb/s for each GPU"
+        )
     instance = labels.get("node.kubernetes.io/instance-type", "")
     by_type = guess.of_instance(instance)
     if by_type and by_type.gpus == gpus:
-        return by_type, f"NIC and NVLink bandwidth of {instance}: the vendor's figures"
+        return by_type, guess.told_of(instance)
     memory = _number(labels.get("nvidia.com/gpu.memory"))  # MiB
     product = next((labels[key] for key in _PRODUCTS if key in labels), "")
     size = float(labels["nvidia.com/gpu.memory"]) * 2**20 if memory else None

@@ -172,11 +172,26 @@ def test_gpus_come_from_the_node() -> None:
     assert [kind[f"n{i}"].gpus for i in range(1, 7)] == [8, 2, 8, 8, 14, 8]
     assert (kind["n1"].scale_up_bandwidth_bytes_per_s, kind["n1"].gpu_memory_bytes) == (450e9, 143771 * 2**20)
     assert (kind["n2"].scale_up_gpus, kind["n5"].scale_up_gpus) == (1, 1)
+    assert kind["n5"].slices == (7, 7)
     assert fabric.free_gpus.tolist()[2] == 6
     assert "cpu" not in kind
     assert [line.split(":")[0] for line in fabric.assumed][:2] == ["MIG slices", "NICs"]
     assert "without GPUs and left out: cpu" in fabric.warnings
     assert any("some GPUs are not allocatable" in w and w.endswith("n3") for w in fabric.warnings)
+
+
+def test_mig_slices_are_places_on_gpus() -> None:
+    single = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", "nvidia.com/gpu.count": "16"}
+    fabric = read(
+        node("n1", single, capacity={"nvidia.com/gpu": "16"}),
+        node("n2", {"nvidia.com/gpu.count": "4"}, capacity={"nvidia.com/mig-1g.12gb": "16"}),
+        node("n3", capacity={"nvidia.com/mig-4g.40gb": "1", "nvidia.com/mig-3g.40gb": "3", "nvidia.com/gpu": "1"}),
+    )
+    kind = {h.name: fabric.host_types[h.type] for h in fabric.hosts}
+    assert [kind[f"n{i}"].slices for i in (1, 2, 3)] == [(2,) * 8, (4,) * 4, (1, 2, 2)]
+    assert [nic.gpu for nic in kind["n2"].nics] == [0, 4, 8, 12]
+    assert kind["n2"].nics_of_gpu[7] == (1,)
+    assert {k.scale_up_gpus for k in kind.values()} == {1}
 
 
 def test_nodes_that_tell_of_no_gpus() -> None:
