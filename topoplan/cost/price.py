@@ -31,10 +31,10 @@ def predict(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> Prediction:
         loads = link_loads(routes, traffic.bytes[flows])
         for whole, part in ((total.scale_up, loads.scale_up), (total.port, loads.port), (total.uplink, loads.uplink)):
             np.add(whole, part, out=whole)
-        floor = max(_slowest(seconds) for seconds in _near_seconds(fabric, loads))
-        spread = max(floor, _slowest(_uplink_seconds(fabric, loads)))
-        wait = _latency(fabric, routes, float(traffic.messages[a]))
-        slowest = _hashed_seconds(routes, traffic.bytes[flows], floor) if hashed and np.isfinite(spread) else spread
+        floor = max(_slowest(seconds) for seconds in near_seconds(fabric, loads))
+        spread = max(floor, _slowest(uplink_seconds(fabric, loads)))
+        wait = latency_seconds(fabric, routes, float(traffic.messages[a]))
+        slowest = hashed_seconds(routes, traffic.bytes[flows], floor) if hashed and np.isfinite(spread) else spread
         axes[name] = 1e3 * float(traffic.exposure[a]) * (slowest + wait)
         ideal += 1e3 * float(traffic.exposure[a]) * (spread + wait)
     return Prediction(sum(axes.values()), axes, ideal, _busiest(fabric, total), hop_bytes(fabric, traffic, gpu))
@@ -45,7 +45,7 @@ def floors(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> FloatArray:
     seconds = np.zeros(len(traffic.axes))
     for a, flows in enumerate(traffic.by_axis):
         routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
-        seconds[a] = max(_slowest(x) for x in _near_seconds(fabric, link_loads(routes, traffic.bytes[flows])))
+        seconds[a] = max(_slowest(x) for x in near_seconds(fabric, link_loads(routes, traffic.bytes[flows])))
     return seconds
 
 
@@ -85,7 +85,7 @@ def host_distance(fabric: Fabric, a: IntArray, b: IntArray) -> FloatArray:
     return distance
 
 
-def _over(load: FloatArray, capacity: FloatArray) -> FloatArray:
+def over(load: FloatArray, capacity: FloatArray) -> FloatArray:
     """Load / capacity; 0 for no load, infinite for load without capacity."""
     result = np.zeros(load.shape)
     np.divide(load, capacity, out=result, where=capacity > 0)
@@ -93,27 +93,33 @@ def _over(load: FloatArray, capacity: FloatArray) -> FloatArray:
     return result
 
 
-def _near_seconds(fabric: Fabric, loads: Loads) -> tuple[FloatArray, FloatArray]:
+def near_seconds(fabric: Fabric, loads: Loads) -> tuple[FloatArray, FloatArray]:
     """Seconds of each NVLink [2, gpus] and port [2, ports]."""
-    return _over(loads.scale_up, fabric.gpu_scale_up), _over(loads.port, fabric.port_bandwidth)
+    return over(loads.scale_up, fabric.gpu_scale_up), over(loads.port, fabric.port_bandwidth)
 
 
-def _uplink_seconds(fabric: Fabric, loads: Loads) -> FloatArray:
+def uplink_seconds(fabric: Fabric, loads: Loads) -> FloatArray:
     """Seconds of each uplink [2, uplinks], spread perfectly."""
-    return _over(loads.uplink, fabric.uplink_links * fabric.uplink_link_bandwidth)
+    return over(loads.uplink, fabric.uplink_links * fabric.uplink_link_bandwidth)
 
 
 def _slowest(seconds: FloatArray) -> float:
     return float(seconds.max(initial=0.0))
 
 
-def _hashed_seconds(routes: Routes, size_bytes: FloatArray, at_least_s: float) -> float:
+def hashed_seconds(routes: Routes, size_bytes: FloatArray, at_least_s: float) -> float:
     """Expected time of the slowest uplink link under ECMP, or of the other links where they are slower."""
+    flows = hashed_flows(routes, size_bytes)
+    return at_least_s if flows is None else expected_slowest(flows, at_least_s)
+
+
+def hashed_flows(routes: Routes, size_bytes: FloatArray) -> HashedFlows | None:
+    """Queue pairs of flows on uplinks, up and then down; None where no flow of `size_bytes` [flows] crosses one."""
     fabric = routes.fabric
     uplinks = len(fabric.uplink_links)
     crossing = routes.climbs
     if not crossing:
-        return at_least_s
+        return None
     crosses = np.zeros(len(size_bytes), bool)
     for _, flows, _, _ in crossing:
         crosses[flows] = True
@@ -134,20 +140,17 @@ def _hashed_seconds(routes: Routes, size_bytes: FloatArray, at_least_s: float) -
             fluid[direction] += np.bincount(index[rest], (share - rounded)[flows[rest]], uplinks)
     capacity = fabric.uplink_links * fabric.uplink_link_bandwidth
     each = count.reshape(2, uplinks, len(steps)).transpose(0, 2, 1)
-    return expected_slowest(
-        HashedFlows(
-            pooled(fabric, each, capacity).transpose(0, 2, 1).reshape(2 * uplinks, len(steps)),
-            steps,
-            step_bytes,
-            pooled(fabric, fluid, capacity).ravel(),
-            np.tile(fabric.uplink_links, 2),
-            np.tile(fabric.uplink_link_bandwidth, 2),
-        ),
-        at_least_s,
+    return HashedFlows(
+        pooled(fabric, each, capacity).transpose(0, 2, 1).reshape(2 * uplinks, len(steps)),
+        steps,
+        step_bytes,
+        pooled(fabric, fluid, capacity).ravel(),
+        np.tile(fabric.uplink_links, 2),
+        np.tile(fabric.uplink_link_bandwidth, 2),
     )
 
 
-def _latency(fabric: Fabric, routes: Routes, messages: float) -> float:
+def latency_seconds(fabric: Fabric, routes: Routes, messages: float) -> float:
     """Seconds of an axis's sequential messages over the farthest link it uses."""
     if not messages or not len(routes.inside):
         return 0.0
@@ -161,13 +164,13 @@ def _latency(fabric: Fabric, routes: Routes, messages: float) -> float:
 def _busiest(fabric: Fabric, loads: Loads) -> tuple[LinkLoad, ...]:
     """The worst NIC and the worst uplink of each tier, all axes together."""
     found = []
-    port = _near_seconds(fabric, loads)[1].max(0)
+    port = near_seconds(fabric, loads)[1].max(0)
     if port.max(initial=0.0) > 0:
         worst = int(port.argmax())
         host, rail = divmod(worst, fabric.rails)
         name = f"nic {fabric.host_names[host]} rail {rail}"
         found.append(LinkLoad(name, float(loads.port[:, worst].max()), 1e3 * float(port[worst])))
-    seconds = _uplink_seconds(fabric, loads).max(0)
+    seconds = uplink_seconds(fabric, loads).max(0)
     tier_of = np.repeat([group.tier for group in fabric.groups], fabric.rails)
     for tier in range(len(fabric.tiers)):
         here = np.flatnonzero((tier_of == tier) & (seconds > 0))
