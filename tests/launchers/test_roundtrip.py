@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topoplan.errors import InfeasibleError, InputError
-from topoplan.launchers import LAUNCHERS, LaunchRequest, compare, parse_observed, place_observed
+from topoplan.launchers import LAUNCHERS, LaunchRequest, compare, kubernetes, parse_observed, place_observed
 from topoplan.model.capability import Freedom
 from topoplan.model.fabric import Fabric, Host, HostType, Nic
 from topoplan.model.placement import RankPlacement
@@ -51,7 +51,10 @@ def placements(draw: st.DrawFn, freedom: Freedom) -> RankPlacement:
     return RankPlacement(fabric, np.concatenate(gpu)[:ranks])
 
 
-@pytest.mark.parametrize("name", list(LAUNCHERS))
+KINDS = {launcher.name for launcher in kubernetes.LAUNCHERS}  # one template for all hosts: tests/launchers/kubernetes
+
+
+@pytest.mark.parametrize("name", [name for name in LAUNCHERS if name not in KINDS])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_files_give_back_the_placement(name: str, data: st.DataObject) -> None:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from topoplan.launchers import accelerate, deepspeed, dlrover, intelmpi, mpich, openmpi, rankmap, slurm, torchrun
+from topoplan.launchers import (
+    accelerate,
+    deepspeed,
+    dlrover,
+    intelmpi,
+    kubernetes,
+    mpich,
+    openmpi,
+    rankmap,
+    slurm,
+    torchrun,
+)
 from topoplan.launchers.base import Launcher
 from topoplan.model.capability import Capability, Freedom
 from topoplan.names import pick
@@ -20,6 +31,7 @@ LAUNCHERS: dict[str, Launcher] = {
         deepspeed.LAUNCHER,
         accelerate.LAUNCHER,
         dlrover.LAUNCHER,
+        *kubernetes.LAUNCHERS,
         rankmap.LAUNCHER,
     )
 }

@@ -1,0 +1,121 @@
+"""The plan's table of hosts as a pod finds it beside its program, and what the table says of one host and one rank."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, NoReturn
+
+TABLE = "hosts.tsv"
+PACKED = "hosts.tsv.gz."  # parts of the compressed table: .000, .001 ...
+DEVICES = "devices.tsv"
+NOT_AS_PLANNED = 6  # exit code, as everywhere in topoplan
+
+
+class PodRow(NamedTuple):
+    """One host: its number in the order of the plan, its ranks, their devices in a pod, and all its names."""
+
+    number: int
+    host: str
+    ranks: Sequence[int]
+    devices: Sequence[int]
+    hcas: Sequence[str]
+    names: Sequence[str]
+
+
+def say(message: str) -> None:
+    """One line to standard error, in one piece."""
+    sys.stderr.write("topoplan: " + message + "\n")
+    sys.stderr.flush()
+
+
+def stop(message: str) -> NoReturn:
+    """End this process: something is not as the plan says."""
+    say(message)
+    raise SystemExit(NOT_AS_PLANNED)
+
+
+def table_bytes(folder: str) -> bytes:
+    """The table, put together from compressed parts where it was too large for one piece."""
+    plain = os.path.join(folder, TABLE)
+    if os.path.exists(plain):
+        with open(plain, "rb") as file:
+            return file.read()
+    parts = []
+    for path in sorted(glob.glob(os.path.join(folder, PACKED + "*"))):
+        with open(path, "rb") as file:
+            parts.append(file.read())
+    if not parts:
+        stop("the plan's table is not in " + folder)
+    return gzip.decompress(b"".join(parts))
+
+
+def pod_rows(folder: str) -> list[PodRow]:
+    """All hosts of the plan, that of rank 0 first."""
+    visible = {}
+    path = os.path.join(folder, DEVICES)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                host, gpus = line.split()
+                visible[host] = [int(gpu) for gpu in gpus.split(",")]
+    rows: list[PodRow] = []
+    for line in table_bytes(folder).decode().splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        host, ranks, gpus, hcas, names = line.split("\t")
+        devices = [int(gpu) for gpu in gpus.split(",")]
+        if host in visible:  # the pod sees fewer GPUs than the host has, numbered anew
+            devices = [visible[host].index(gpu) for gpu in devices]
+        rows.append(
+            PodRow(
+                len(rows),
+                host,
+                [int(rank) for rank in ranks.split(",")],
+                devices,
+                [] if hcas == "-" else hcas.split(","),
+                names.split(","),
+            )
+        )
+    return rows
+
+
+def own_row(rows: Sequence[PodRow], me: str) -> PodRow | None:
+    """The row of the host called `me`: exactly, else in lower case, else without its domain; None for a stranger."""
+    short = me.partition(".")[0]
+    for name in (me, me.lower(), short, short.lower()):
+        for row in rows:
+            if name in row.names:
+                return row
+    return None
+
+
+def rank_environment(
+    rows: Sequence[PodRow],
+    row: PodRow,
+    rank: int,
+    master: str,
+    env: Mapping[str, str],
+    sysfs: str = "/sys/class/infiniband",
+) -> dict[str, str]:
+    """Environment of one rank on its host; `env` is what it starts from."""
+    local = list(row.ranks).index(rank)
+    devices = [row.devices[local]] if env.get("TOPOPLAN_ONE_GPU") == "1" else row.devices
+    found = {
+        **env,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(local),
+        "LOCAL_WORLD_SIZE": str(len(row.ranks)),
+        "WORLD_SIZE": str(sum(len(each.ranks) for each in rows)),
+        "MASTER_ADDR": master,
+        "MASTER_PORT": env.get("TOPOPLAN_MASTER_PORT", "29500"),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices)),
+    }
+    # Pods may see other devices than their host; names that are not there would make NCCL fall back to TCP silently.
+    if row.hcas and all(os.path.isdir(os.path.join(sysfs, hca.split(":")[0])) for hca in row.hcas):
+        found.setdefault("NCCL_IB_HCA", "=" + ",".join(row.hcas))
+    return found
