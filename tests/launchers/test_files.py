@@ -11,7 +11,7 @@ from topoplan.launchers.slurm import node_list
 from topoplan.model.placement import RankPlacement
 
 ANY_RANKS = ("openmpi", "mpich", "intelmpi", "slurm", "rankmap")
-WHOLE_HOSTS = ("torchrun", "deepspeed", "accelerate", "dlrover")
+WHOLE_HOSTS = ("torchrun", "deepspeed", "accelerate", "dlrover", "megatron")
 CASES = [*((name, "any_ranks") for name in ANY_RANKS), *((name, "whole_hosts") for name in WHOLE_HOSTS)]
 
 

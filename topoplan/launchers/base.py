@@ -157,6 +157,8 @@ class Launcher:
         What a symptom means with this launcher and what to do, in its own terms; `{host}` is a host that shows it.
     settings
         Keys of `--set` that its files take.
+    checks_itself
+        The writer refuses what the launcher cannot make, as it may make more than `freedom` where it knows the job.
     """
 
     name: str
@@ -167,6 +169,7 @@ class Launcher:
     reader: Reader
     explains: Mapping[Symptom, str] = field(default_factory=dict)
     settings: tuple[str, ...] = USUAL_SETTINGS
+    checks_itself: bool = False
 
     def write(self, request: LaunchRequest) -> dict[str, LaunchFile]:
         """Files by name, to be put into one folder.
@@ -176,7 +179,8 @@ class Launcher:
         InfeasibleError
             The launcher cannot make this placement; names the first ranks.
         """
-        check_expressible(request.placement, self.freedom, self.name)
+        if not self.checks_itself:
+            check_expressible(request.placement, self.freedom, self.name)
         return self.writer(request)
 
     def read(self, files: Mapping[str, str]) -> Order:

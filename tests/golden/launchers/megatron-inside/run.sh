@@ -1,0 +1,58 @@
+#!/bin/sh
+# plan stages-inside: 6 ranks on 3 hosts. Megatron's order tp-cp-ep-pp-dp makes the plan's groups: process
+# numbers are not the plan's ranks, layout.json says which is which.
+# run.sh [TORCHRUN OPTIONS] pretrain_gpt.py [ARGS...]: start this on EVERY host of the plan; it finds its node
+# rank by the host's name, and adds the sizes of the parallel axes after your arguments, so that they count.
+# TORCHRUN names another torchrun, TOPOPLAN_HOST overrides the host's name.
+# Reordered silently by --rdzv-backend=c10d, which sorts hosts by name as text, and by other sizes of axes.
+set -eu
+find_row() {
+    awk -v me="$1" '
+    BEGIN { best = 9; node = -1; short = me; sub(/[.].*/, "", short) }
+    /^#/ { next }
+    {
+        node++
+        n = split($5, names, ",")
+        for (i = 1; i <= n; i++) {
+            name = names[i] ""
+            score = 9
+            if (name == tolower(short) "") score = 4
+            if (name == short "") score = 3
+            if (name == tolower(me) "") score = 2
+            if (name == me "") score = 1
+            if (score < best) { best = score; mine = node " " $0 }
+        }
+    }
+    END {
+        split(mine, cell)
+        if (mine != "") print cell[1], split(cell[3], ranks, ","), cell[4], cell[5]
+    }
+' <<'END_OF_HOSTS'
+# host	ranks	gpus	hcas	names
+c	0,1	0,1	-	c
+b	2,3	0,1	-	b
+a	4,5	0,1	-	a
+END_OF_HOSTS
+}
+me=${TOPOPLAN_HOST:-$(uname -n)}
+row=$(find_row "$me")
+if [ -z "$row" ]; then
+    echo "$0: this host calls itself $me, which is not in the plan" >&2
+    echo "$0: set TOPOPLAN_HOST to the name that the plan uses for it" >&2
+    exit 6
+fi
+read -r node processes gpus hcas <<EOF
+$row
+EOF
+export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES="$gpus"
+if [ "$hcas" != - ]; then
+    export NCCL_IB_HCA="${NCCL_IB_HCA:-=$hcas}"
+fi
+master=c
+exec "${TORCHRUN:-torchrun}" --nnodes=3 --node-rank="$node" --nproc-per-node="$processes" \
+    --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-$master}" \
+    --master-port="${TOPOPLAN_MASTER_PORT:-29500}" "$@" \
+    --tensor-model-parallel-size 1 \
+    --context-parallel-size 1 \
+    --pipeline-model-parallel-size 2 \
+    --use-tp-pp-dp-mapping
