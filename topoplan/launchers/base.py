@@ -71,6 +71,8 @@ class LaunchRequest:
         CPU cores to share out among the ranks of a host, 0 when unknown.
     columns
         Further integer columns of the rank map, such as the pipeline stage, one value a rank.
+    spares
+        Hosts kept free that take over first where a launcher replaces a lost one.
     job
         What runs, for launchers that are told the parallel axes; None when only the ranks are known.
     program
@@ -91,6 +93,7 @@ class LaunchRequest:
     master_port: int = MASTER_PORT
     cores_per_host: int = 0
     columns: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    spares: tuple[str, ...] = ()
     job: Job | None = None
     program: tuple[str, ...] = ()
     nccl_topo_file: str = ""

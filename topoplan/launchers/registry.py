@@ -14,6 +14,8 @@ from topoplan.launchers import (
     mpich,
     openmpi,
     rankmap,
+    ray,
+    shim,
     slurm,
     torchrun,
 )
@@ -32,9 +34,11 @@ LAUNCHERS: dict[str, Launcher] = {
         deepspeed.LAUNCHER,
         accelerate.LAUNCHER,
         megatron.LAUNCHER,
+        ray.LAUNCHER,
         dlrover.LAUNCHER,
         *kubernetes.LAUNCHERS,
         rankmap.LAUNCHER,
+        shim.LAUNCHER,
     )
 }
 DEFAULT_LAUNCHERS = ("openmpi", "torchrun", "slurm", "rankmap")

@@ -6,6 +6,7 @@ every name the host is known by. Commas inside a column, tabs between columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from topoplan.launchers.match import HostNames
 from topoplan.launchers.shell import words
 from topoplan.model.fabric import HostType
 from topoplan.model.placement import RankPlacement
+from topoplan.names import natural_key
 
 FILE_NAME = "hosts.tsv"
 COLUMNS = ("host", "ranks", "gpus", "hcas", "names")
@@ -28,7 +30,7 @@ class HostRow:
     Parameters
     ----------
     ranks
-        Ascending: local rank i is `ranks[i]`.
+        Ascending: local rank i is `ranks[i]`; none on a spare host, which has all its usable GPUs instead.
     gpus
         GPU index of each of them.
     hcas
@@ -67,6 +69,24 @@ def host_rows(placement: RankPlacement) -> list[HostRow]:
     return [rows[h] for h in placement.host_order().tolist()]
 
 
+def spare_rows(placement: RankPlacement, first: Sequence[str] = ()) -> list[HostRow]:
+    """Rows without ranks of the usable hosts that a placement leaves, with their usable GPUs: `first`, then by name."""
+    fabric = placement.fabric
+    used = set(placement.host.tolist())
+    left = [h for h in range(len(fabric.hosts)) if h not in used and fabric.free_gpus[h]]
+    place = {name: position for position, name in enumerate(first)}
+    left.sort(key=lambda h: (place.get(fabric.host_names[h], len(place)), natural_key(fabric.host_names[h])))
+    names = HostNames(fabric).all_names()
+    rows = []
+    for h in left:
+        kind = fabric.host_types[fabric.hosts[h].type]
+        at = int(fabric.gpu_offset[h])
+        gpus = tuple(np.flatnonzero(fabric.gpu_free[at : at + int(fabric.host_gpus[h])]).tolist())
+        hcas = _hcas(kind, gpus, kind.nics_of_gpu)
+        rows.append(HostRow(fabric.host_names[h], (), gpus, hcas, names[h], bool(kind.slices)))
+    return rows
+
+
 def _hcas(kind: HostType, gpus: tuple[int, ...], nics: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
     """Devices that serve the GPUs: all of each GPU's own, or those it shares."""
     indices = {i for gpu in gpus for i in nics[gpu]}
@@ -78,7 +98,7 @@ def table_text(rows: list[HostRow]) -> str:
     """The rows as lines, under a comment that names the columns."""
     lines = ["# " + "\t".join(COLUMNS)]
     for row in rows:
-        cells = (row.ranks, row.gpus, row.hcas or "-", row.names)
+        cells = (row.ranks or "-", row.gpus, row.hcas or "-", row.names)
         lines.append("\t".join([row.host, *(",".join(map(str, cell)) for cell in cells)]))
     return "\n".join(lines) + "\n"
 
@@ -100,14 +120,14 @@ def read_table(text: str, path: str = FILE_NAME) -> list[HostRow]:
             host, ranks, gpus, hcas, names = cells
             row = HostRow(
                 host,
-                tuple(map(int, ranks.split(","))),
+                () if ranks == "-" else tuple(map(int, ranks.split(","))),
                 tuple(map(int, gpus.split(","))),
                 () if hcas == "-" else tuple(hcas.split(",")),
                 tuple(names.split(",")),
             )
         except ValueError:
             row = None
-        if row is None or len(row.ranks) != len(row.gpus):
+        if row is None or len(row.ranks) not in (0, len(row.gpus)):
             raise InputError(f"not a row of {', '.join(COLUMNS)}", place=Place(path, number))
         rows.append(row)
     return rows
@@ -115,7 +135,7 @@ def read_table(text: str, path: str = FILE_NAME) -> list[HostRow]:
 
 def seats_by_rank(rows: list[HostRow]) -> dict[int, Seat]:
     """Rank -> seat as the table has it."""
-    return {rank: Seat(row.host, gpu) for row in rows for rank, gpu in zip(row.ranks, row.gpus, strict=True)}
+    return {rank: Seat(row.host, gpu) for row in rows for rank, gpu in zip(row.ranks, row.gpus, strict=False)}
 
 
 def with_gpus(hosts: list[str], table: str) -> Order:

@@ -96,7 +96,7 @@ def _write(plan: Plan, launcher: str, job: Job | None, values: Mapping[str, Any]
         raise InputError("this plan places experts only: there are no ranks to launch")
     stages = stage_of_rank(job)
     columns = {} if stages is None else {"stage": stages.tolist()}
-    request = LaunchRequest(plan.placement, plan_name=plan.job, columns=columns, job=job, **values)
+    request = LaunchRequest(plan.placement, plan.job, columns=columns, spares=plan.spares, job=job, **values)
     return get_launcher(launcher).write(request)
 
 

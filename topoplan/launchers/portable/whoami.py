@@ -61,7 +61,9 @@ def host_names(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     own = socket.gethostname()
     yield own, "hostname"
     if "." not in own:  # asks a name server, so only where nothing else helped
-        yield socket.getfqdn(), "fully qualified hostname"
+        full = socket.getfqdn()
+        if "." in full and not full.startswith("localhost"):
+            yield full, "fully qualified hostname"
     if env.get("HOST_IP"):
         yield env["HOST_IP"], "HOST_IP"
 
