@@ -86,7 +86,7 @@ class FabricItem(Shape):
     vary: dict[Label, Values] = Field(
         default_factory=dict,
         description="parameters of the catalogue fabric, or routing, nic_bandwidth, scale_up_bandwidth, "
-        "oversubscription.TIER, unavailable of any",
+        "oversubscription.TIER (or .top), unavailable of any",
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -53,10 +55,16 @@ def _local(workers: int) -> Iterator[Executor]:
 
 
 def _begin() -> None:
-    """Let the parent alone answer Ctrl-C: it stops the workers itself."""
-    import signal  # noqa: PLC0415 - in the worker only
-
+    """In a worker: let the parent alone answer Ctrl-C, and end when it has been killed, which the pool does not see."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from topoplan.planning.hosts import named_hosts
 from topoplan.studies.model import Value
 
 _TIER = "oversubscription."  # before the name of a tier
+TOP = "top"  # means the highest tier that has uplinks, whatever its name
 
 
 def changed(fabric: Fabric, changes: Mapping[str, Value]) -> Fabric:
@@ -123,6 +124,9 @@ _CHANGES: dict[str, Callable[[Fabric, Value], Fabric]] = {
 def _oversubscribed(fabric: Fabric, tier: str, value: Value) -> Fabric:
     """Uplinks of every group of a tier that carry the NICs below / `value`, in links as fast as they are now."""
     known = [item.name for item in fabric.tiers]
+    if tier == TOP and TOP not in known:
+        with_uplinks = {group.tier for group in fabric.groups if group.parent >= 0}
+        tier = known[max(with_uplinks)] if with_uplinks else tier
     if tier not in known:
         raise InputError(
             f"the fabric has no tier {tier!r}",

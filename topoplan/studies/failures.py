@@ -15,6 +15,7 @@ from topoplan.studies.fabrics import without_hosts, without_links
 from topoplan.studies.model import Failure, FailureSpec
 
 HOST, UPLINK, NONE = "host", "uplink", "none"
+LEAF = "leaf"  # means the lowest tier where none has that name
 _NAMED = 4  # targets that a failure names before it counts the rest
 
 
@@ -89,6 +90,8 @@ def _targets(fabric: Fabric, kind: str) -> list[_Target]:
             if links > 0
         ]
     tiers = [tier.name for tier in fabric.tiers]
+    if kind == LEAF and LEAF not in tiers and tiers:
+        kind = tiers[0]
     if kind not in tiers:
         known = [HOST, UPLINK, *tiers]
         raise InputError(

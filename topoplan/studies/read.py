@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,13 +35,39 @@ Loc = tuple[str | int, ...]
 Made = TypeVar("Made")
 
 
-def read_study(path: str | Path, questions: Sequence[str] = ()) -> Study:
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """Fabrics and jobs that take the place of those of a study, so that its question is asked of them.
+
+    Parameters
+    ----------
+    topologies
+        Files or catalogue names; what a study varies of any fabric, such as its routing, is varied of these.
+    jobs
+        Job files.
+    host_type
+        Of the hosts of foreign files.
+    """
+
+    topologies: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
+    host_type: str | None = None
+
+
+def read_study(path: str | Path, questions: Sequence[str] = (), instead: Instead | None = None) -> Study:
     """Study of a YAML file, or of standard input for "-"; see `parse_study`."""
     source = read_source(path)
-    return parse_study(source.text, source.shown, folder=source.folder, questions=questions)
+    return parse_study(source.text, source.shown, folder=source.folder, questions=questions, instead=instead)
 
 
-def parse_study(text: str, path: str = "<text>", *, folder: str | Path = ".", questions: Sequence[str] = ()) -> Study:
+def parse_study(
+    text: str,
+    path: str = "<text>",
+    *,
+    folder: str | Path = ".",
+    questions: Sequence[str] = (),
+    instead: Instead | None = None,
+) -> Study:
     """Study of YAML text.
 
     Parameters
@@ -52,6 +78,8 @@ def parse_study(text: str, path: str = "<text>", *, folder: str | Path = ".", qu
         Where relative paths inside the text start.
     questions
         Names that `question` may have; any where empty.
+    instead
+        Fabrics and jobs to ask of instead.
 
     Raises
     ------
@@ -60,7 +88,26 @@ def parse_study(text: str, path: str = "<text>", *, folder: str | Path = ".", qu
         which no combination makes one.
     """
     marked = parse(text, path)
-    return _Reader(marked, check(StudyFile, marked), Path(folder)).study(questions)
+    file = check(StudyFile, marked)
+    return _Reader(marked, _replaced(file, instead or Instead()), Path(folder)).study(questions)
+
+
+def _replaced(file: StudyFile, instead: Instead) -> StudyFile:
+    """The file with other fabrics or jobs."""
+    changes: dict[str, Any] = {}
+    if instead.topologies:
+        vary = {key: values for item in file.fabrics for key, values in item.vary.items() if is_change(key)}
+        changes["fabrics"] = [
+            FabricItem(topology=_here(spec), host_type=instead.host_type, vary=vary) for spec in instead.topologies
+        ]
+    if instead.jobs:
+        changes["jobs"] = [JobItem(file=_here(path), job=None, ranks=None, global_batch=None) for path in instead.jobs]
+    return file.model_copy(update=changes)
+
+
+def _here(path: str) -> str:
+    """Path that means the same from any folder; names of the catalogue stay."""
+    return str(Path(path).absolute()) if _exists(Path(path)) else path
 
 
 class _Reader:

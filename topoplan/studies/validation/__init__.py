@@ -1,0 +1,6 @@
+"""The cost model against published measurements: one table, misses included.
+
+points      the measured points, trimmed, each file with its source
+checks      what is predicted from what: collectives, DeepEP's kernels, NCCL's tables
+table       all rows, as the command prints them and the README quotes them
+"""
