@@ -32,7 +32,7 @@ def test_phases_on_the_same_link_add_up() -> None:
     fabric = hosts(2, 4)
     call = Call("all_reduce", everyone(fabric), GIB, 4)
     found = {one.algorithm: one for one in cheapest(call, fabric, np.arange(8))}["hierarchical"]
-    assert found.links_s["nvlink"] == pytest.approx(2 * 3 / 4 * GIB / (NVLINK * 0.81))
+    assert found.links_s["nvlink"] == pytest.approx(2 * 3 / 4 * GIB / (NVLINK * 0.812))
 
 
 def test_trees_win_small_messages_and_rings_large_ones() -> None:

@@ -43,8 +43,8 @@ class Rate:
 
 RATES = (
     Rate("nvlink", "ring", 300e9, 0.74, f"{_TABLES}: A100 all-reduce, 512 MiB at 222 of 300 GB/s"),
-    Rate("nvlink", "ring", 450e9, 0.81, f"{_NCCL_TESTS}: H200 without NVLS, 365 of 450 GB/s on 5 to 8 GPUs"),
-    Rate("nvlink", "ring", 900e9, 0.757, f"{_NCCL_TESTS}: B200 without NVLS, 681 of 900 GB/s on 6 to 8 GPUs"),
+    Rate("nvlink", "ring", 450e9, 0.812, f"{_NCCL_TESTS}: H200 without NVLS, 365.6 of 450 GB/s on 8 GPUs"),
+    Rate("nvlink", "ring", 900e9, 0.758, f"{_NCCL_TESTS}: B200 without NVLS, 682.2 of 900 GB/s on 8 GPUs"),
     Rate("nvlink", "nvls", 450e9, 0.676, f"{_NCCL_TESTS}: H200 with NVLS, 473 GB/s on 8 GPUs"),
     Rate("nvlink", "nvls", 900e9, 0.599, f"{_NCCL_TESTS}: B200 with NVLS, 838 GB/s on 8 GPUs"),
     Rate("nvlink", "all_to_all", 300e9, 0.677, f"{_TABLES}: A100 alltoall, 512 MiB at 203 of 300 GB/s"),
@@ -53,13 +53,13 @@ RATES = (
     Rate("nvlink", "moe", 0.0, NVLINK_EFFICIENCY, "topoplan.cost.moe_time"),
     Rate("nvlink", "p2p", 0.0, 0.88, "stas00/ml-engineering network/README.md: H200 pairwise copy, 396 of 450 GB/s"),
     Rate("rack", "nvls", 900e9, 0.512, f"{_COREWEAVE}: 72 GB200 in one rack, endless message of the fit below"),
-    Rate("infiniband", "ring", 0.0, 0.895, f"{_COREWEAVE}: 96 H100, all-reduce of 8 GiB in 43.98 ms"),
+    Rate("infiniband", "ring", 0.0, 0.915, f"{_COREWEAVE}: 96 H100, all-reduce of 8 GiB in 43.98 ms"),
     Rate(
         "infiniband", "all_to_all", 0.0, NIC_EFFICIENCY, "as moe: no multi-node NCCL table is published", assumed=True
     ),
     Rate("infiniband", "moe", 0.0, NIC_EFFICIENCY, "topoplan.cost.moe_time"),
     Rate("infiniband", "p2p", 0.0, 0.969, "stas00/ml-engineering network/README.md: ib_write_bw 193.7 of 200 Gb/s"),
-    Rate("ethernet", "ring", 0.0, 0.73, "stas00/ml-engineering network/README.md: 4 nodes of P6-B200 on EFA, 4 GiB"),
+    Rate("ethernet", "ring", 0.0, 0.759, "stas00/ml-engineering network/README.md: 4 nodes of P6-B200 on EFA, 4 GiB"),
     Rate("ethernet", "all_to_all", 0.0, NIC_EFFICIENCY, "as on InfiniBand", assumed=True),
     Rate("ethernet", "moe", 0.0, NIC_EFFICIENCY, "as on InfiniBand: DeepEP on RoCE is not published", assumed=True),
     Rate("ethernet", "p2p", 0.0, 0.969, "stas00/ml-engineering network/README.md: ib_write_bw on EFA, 193.7 Gb/s"),
@@ -81,13 +81,11 @@ SATURATION = {
     "nvlink": Saturation(5.1e6, 0.726, f"{_TABLES}: every second size of A100, H100, H200 and B200 at the rates above"),
     "rack": Saturation(2.49e8, 0.810, f"{_COREWEAVE}: all-reduce of 0.5 to 8 GiB on 72 GB200"),
     "infiniband": Saturation(
-        9.4e7,
-        0.897,
+        1.10e8,
+        0.888,
         "as on ethernet: no sizes below 512 MiB are published",
     ),
-    "ethernet": Saturation(
-        9.4e7, 0.897, "stas00/ml-engineering network/README.md: 4 nodes of P6-B200, 1 MiB to 16 GiB"
-    ),
+    "ethernet": Saturation(1.10e8, 0.888, "stas00/ml-engineering network/README.md: 4 nodes of P6-B200, 1 to 512 MiB"),
 }
 
 
