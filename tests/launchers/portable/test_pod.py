@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
     source = bundle("pod")
     assert "_GRACE_S = 15.0" in source
     (tmp_path / "pod.py").write_text(source.replace("_GRACE_S = 15.0", "_GRACE_S = 3.0"))
-    (tmp_path / "hosts.tsv").write_text(TABLE)
+    (tmp_path / "hosts.txt").write_text(TABLE)
     return tmp_path
 
 
@@ -104,14 +104,14 @@ def test_pods_that_never_come_are_named(folder: Path) -> None:
 
 
 def test_a_stranger_alone_stops(folder: Path) -> None:
-    (folder / "hosts.tsv").write_text("h6\t0\t0\t-\th6\n")
+    (folder / "hosts.txt").write_text("h6\t0\t0\t-\th6\n")
     code, shown, err = end(start(folder, "run", PROGRAM, TOPOPLAN_HOST="h7", TOPOPLAN_POD="p"))
     assert (code, shown) == (6, [])
     assert "pod p is on node h7, which is not in the plan" in err
 
 
 def test_one_host_needs_no_meeting(folder: Path) -> None:
-    (folder / "hosts.tsv").write_text("h6\t0,1\t0,1\t-\th6\n")
+    (folder / "hosts.txt").write_text("h6\t0,1\t0,1\t-\th6\n")
     code, shown, _ = end(start(folder, "run", PROGRAM, TOPOPLAN_HOST="h6", TOPOPLAN_MEET="nowhere:1"))
     assert code == 0
     assert [(env["RANK"], env["MASTER_ADDR"]) for env in shown] == [("0", "127.0.0.1"), ("1", "127.0.0.1")]
@@ -119,14 +119,14 @@ def test_one_host_needs_no_meeting(folder: Path) -> None:
 
 @pytest.mark.parametrize(("ending", "code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
 def test_a_rank_that_fails_ends_the_others(folder: Path, ending: str, code: int) -> None:
-    (folder / "hosts.tsv").write_text("h6\t0,1\t0,1\t-\th6\n")
+    (folder / "hosts.txt").write_text("h6\t0,1\t0,1\t-\th6\n")
     program = f"import os, sys, time\nif os.environ['RANK'] == '1': {ending}\ntime.sleep(60)"
     found, _, _ = end(start(folder, "run", [sys.executable, "-c", program], TOPOPLAN_HOST="h6"))
     assert found == code
 
 
 def test_a_signal_reaches_all_ranks(folder: Path) -> None:
-    (folder / "hosts.tsv").write_text("h6\t0,1\t0,1\t-\th6\n")
+    (folder / "hosts.txt").write_text("h6\t0,1\t0,1\t-\th6\n")
     program = (
         "import signal, time, sys\nsignal.signal(15, lambda *_: sys.exit(5))\nprint('{}', flush=True)\ntime.sleep(60)"
     )
@@ -196,16 +196,16 @@ def test_wrong_use(folder: Path) -> None:
 def test_compressed_tables_and_missing_gpus(folder: Path) -> None:
     plain = pod_rows(str(folder))
     packed = gzip.compress(TABLE.encode())
-    (folder / "hosts.tsv").unlink()
+    (folder / "hosts.txt").unlink()
     for number, start_at in enumerate(range(0, len(packed), 40)):
-        (folder / f"hosts.tsv.gz.{number:03d}").write_bytes(packed[start_at : start_at + 40])
+        (folder / f"hosts.txt.gz.{number:03d}").write_bytes(packed[start_at : start_at + 40])
     assert pod_rows(str(folder)) == plain
-    (folder / "devices.tsv").write_text("H1\t1,2,3\n")  # GPU 0 is broken: the pod's first device is the host's GPU 1
+    (folder / "devices.txt").write_text("H1 1,2,3\n")  # GPU 0 is broken: the pod's first device is the host's GPU 1
     assert [list(row.devices) for row in pod_rows(str(folder))] == [[1, 0], [0, 1], [0]]
 
 
 def test_no_table_stops(folder: Path) -> None:
-    (folder / "hosts.tsv").unlink()
+    (folder / "hosts.txt").unlink()
     code, _, err = end(start(folder, "run", ["true"], TOPOPLAN_HOST="h6"))
     assert code == 6
     assert "the plan's table is not in" in err

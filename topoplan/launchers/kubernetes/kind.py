@@ -166,15 +166,18 @@ def _hosts_of_pins(
     counts: Sequence[int], nodes: Sequence[tuple[str, ...]], rows: Sequence[HostRow], place: Place
 ) -> list[str | None]:
     host_of = {name: row.host for row in rows for name in row.names}
-    hosts: list[str | None] = []
-    seen: set[str] = set()
+    for name in (name for names in nodes for name in names):
+        if name not in host_of:
+            raise InputError(f"pods are pinned to {name}, which is not in the plan's table", place=place)
+    pods: dict[frozenset[str], int] = {}  # hosts of a pin -> pods that share it
     for count, names in zip(counts, nodes, strict=True):
-        unknown = [name for name in names if name not in host_of]
-        if unknown:
-            raise InputError(f"pods are pinned to {unknown[0]}, which is not in the plan's table", place=place)
-        own = {host_of[name] for name in names}
-        if names and (len(own) != count or own & seen):
-            raise InputError(f"{count} pods are pinned to {len(own - seen)} hosts of the plan", place=place)
-        seen |= own
+        own = frozenset(host_of[name] for name in names)
+        pods[own] = pods.get(own, 0) + count
+    taken = [host for own in pods for host in own]
+    for own, count in pods.items():
+        if own and (len(own) != count or len(set(taken)) != len(taken)):
+            raise InputError(f"{count} pods are pinned to {len(own)} hosts of the plan", place=place)
+    hosts: list[str | None] = []
+    for count, names in zip(counts, nodes, strict=True):
         hosts += [host_of[names[0]]] if count == 1 and len(names) == 1 else [None] * count
     return hosts

@@ -32,7 +32,7 @@ _MOST_BYTES = 2**28  # of a table, so that a hostile one cannot fill the memory
 
 def config_maps(job: KubernetesJob) -> list[Object]:
     """The first has the program too."""
-    table = table_text(list(job.rows)).encode()
+    table = table_text(list(job.rows)).replace("\t", " ").encode()  # YAML shows lines with tabs as one long one
     first: Object = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -63,7 +63,7 @@ def _devices(job: KubernetesJob) -> str:
     for row in job.rows:
         usable = job.usable(row)
         if usable[-1] != len(usable) - 1:
-            lines.append(f"{row.host}\t{','.join(map(str, usable))}\n")
+            lines.append(f"{row.host} {','.join(map(str, usable))}\n")
     return "".join(lines)
 
 

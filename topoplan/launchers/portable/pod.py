@@ -76,14 +76,19 @@ def run(folder: str, env: Mapping[str, str], program: Sequence[str]) -> int:
 
 def run_all(program: Sequence[str], environments: Sequence[Mapping[str, str]]) -> int:
     """Run the program in each environment; all end when one fails, and its exit code is returned."""
-    children = [subprocess.Popen(list(program), env=dict(env)) for env in environments]
+    children: list[subprocess.Popen[bytes]] = []
+    received: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
+        received.append(number)
         for child in children:
             child.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
+    children.extend(subprocess.Popen(list(program), env=dict(env)) for env in environments)
+    for number in tuple(received):  # that came while not all had started
+        forward(number, None)
     while True:
         codes = [child.poll() for child in children]
         failed = next((code for code in codes if code), 0)
