@@ -18,7 +18,7 @@ from typing import Any
 from topoplan.launchers.portable.pod_table import PodRow, stop
 
 _POLL_S = 1.0
-_GRACE_S = 15.0  # for which pod 0 keeps telling the others what is wrong
+_GRACE_S = 60.0  # assumed: longer than any pod needs to ask again
 _MESSAGE_BYTES = 4096
 _TIMEOUT_S = 10.0
 _SHOWN = 5
@@ -30,18 +30,30 @@ class Roll:
     def __init__(self, rows: Sequence[PodRow]) -> None:
         self._hosts = [row.host for row in rows]
         self._came: dict[int, tuple[str, str]] = {}
+        self._told: set[str] = set()
         self._error = ""
         self._lock = threading.Lock()
 
     def answer(self, hello: Mapping[str, Any]) -> dict[str, str]:
         """Reply to one pod: {"master": address} once all are there, else {"wait": why} or {"error": what}."""
         with self._lock:
-            self._error = self._error or self._problem(hello)
+            if not self._error:
+                self._error = self._problem(hello)
+                self._told = set() if self._error else self._told
             if self._error:
-                return {"error": self._error}
+                return self._tell(hello, {"error": self._error})
             self._came[int(hello["row"])] = (str(hello["pod"]), str(hello["address"]))
             missing = self._missing()
-            return {"wait": "no pod yet on " + missing} if missing else {"master": self._came[0][1]}
+            return {"wait": "no pod yet on " + missing} if missing else self._tell(hello, {"master": self._came[0][1]})
+
+    def _tell(self, hello: Mapping[str, Any], reply: dict[str, str]) -> dict[str, str]:
+        self._told.add(str(hello.get("pod")))
+        return reply
+
+    def all_told(self) -> bool:
+        """Whether as many pods as there are hosts know the master, or what is wrong."""
+        with self._lock:
+            return len(self._told) >= len(self._hosts)
 
     def _problem(self, hello: Mapping[str, Any]) -> str:
         row, pod, node = hello.get("row"), hello.get("pod"), hello.get("node")
@@ -101,15 +113,21 @@ def meet(place: str, hello: Mapping[str, Any], rows: Sequence[PodRow], seconds: 
             roll = Roll(rows)
             serve(roll, int(port))
         reply = _ask(host, int(port), hello) if roll is None else roll.answer(hello)
-        if "master" in reply:
-            return reply["master"]
-        if "error" in reply:
+        if "wait" not in reply:
             if roll is not None:
-                time.sleep(_GRACE_S)
-            stop(reply["error"])
+                _wait_for_all(roll)
+            return reply["master"] if "master" in reply else stop(reply["error"])
         if time.monotonic() > deadline:
             stop(f"not all pods came within {seconds:g} s: {reply['wait']}")
         time.sleep(_POLL_S)
+
+
+def _wait_for_all(roll: Roll) -> None:
+    """Stay until every pod has its answer: this process may end before they ask again."""
+    patience = time.monotonic() + _GRACE_S
+    while not roll.all_told() and time.monotonic() < patience:
+        time.sleep(_POLL_S / 10)
+    time.sleep(_POLL_S / 10)  # the last answer is on its way
 
 
 def _is_here(host: str, address: str) -> bool:
@@ -126,7 +144,9 @@ def _ask(host: str, port: int, hello: Mapping[str, Any]) -> dict[str, str]:
         with socket.create_connection((host, port), timeout=_TIMEOUT_S) as connection:
             connection.sendall(json.dumps(dict(hello)).encode() + b"\n")
             with connection.makefile("rb") as file:
-                reply: dict[str, str] = json.loads(file.readline(_MESSAGE_BYTES))
-                return reply
+                reply = json.loads(file.readline(_MESSAGE_BYTES))
+        if isinstance(reply, dict) and len(reply) == 1 and set(reply) <= {"master", "wait", "error"}:
+            return {str(key): str(value) for key, value in reply.items()}
+        return {"wait": f"what answers at {host}:{port} is no pod of this job"}
     except (OSError, ValueError) as error:
         return {"wait": f"{host}:{port} does not answer ({error})"}

@@ -87,8 +87,8 @@ def run_all(program: Sequence[str], environments: Sequence[Mapping[str, str]]) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
     children.extend(subprocess.Popen(list(program), env=dict(env)) for env in environments)
-    for number in tuple(received):  # that came while not all had started
-        forward(number, None)
+    for early in tuple(received):  # that came while not all had started
+        forward(early, None)
     while True:
         codes = [child.poll() for child in children]
         failed = next((code for code in codes if code), 0)
