@@ -13,8 +13,12 @@ from topoplan.files.fabric_text import format_fabric
 from topoplan.files.job_text import format_job
 from topoplan.files.plan_json import format_plan
 from topoplan.launchers import LaunchFile, LaunchRequest, get_launcher, parse_settings, settings_of
+from topoplan.model.fabric import Fabric
 from topoplan.model.job import Job, stage_of_rank
 from topoplan.model.plan import Plan
+
+# Launcher -> file, and format of the topology writers, of the levels that --set topology=... speaks of.
+_LEVELS = {"volcano": ("hypernodes.yaml", "hypernode"), "kueue": ("levels.yaml", "kueue")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,19 @@ def _write(plan: Plan, launcher: str, job: Job | None, values: Mapping[str, Any]
     stages = stage_of_rank(job)
     columns = {} if stages is None else {"stage": stages.tolist()}
     request = LaunchRequest(plan.placement, plan.job, columns=columns, spares=plan.spares, job=job, **values)
-    return get_launcher(launcher).write(request)
+    made = get_launcher(launcher).write(request)
+    if request.topology and launcher in _LEVELS:
+        made = {**made, _LEVELS[launcher][0]: _levels(plan.placement.fabric, launcher)}
+    return made
+
+
+def _levels(fabric: Fabric, launcher: str) -> LaunchFile:
+    """What an administrator gives the cluster once, so that a job may ask for levels of the network."""
+    from topoplan.topologies.writers import write  # noqa: PLC0415 - for jobs that ask for them alone
+
+    name, format_ = _LEVELS[launcher]
+    use = f"# Used by an administrator, once for the cluster: kubectl apply --server-side -f {name}\n"
+    return LaunchFile(use + write(fabric, format_))
 
 
 def expert_files(plan: Plan, job: Job | None, formats: Iterable[str]) -> dict[str, str | bytes]:

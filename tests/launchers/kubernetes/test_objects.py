@@ -88,6 +88,22 @@ def test_valid_by_the_projects_crds(name: str, setting: str, torn: RankPlacement
         assert all_problems(made(name, placement, setting, "host_network=true"), crds()) == []
 
 
+@pytest.mark.parametrize("level", ["hypernode", "kueue"])
+def test_levels_of_the_network_are_valid_by_the_projects_crds(level: str) -> None:
+    from tests.fabrics import two_leaves
+    from topoplan.files.fabric_yaml import parse_fabric
+    from topoplan.topologies.writers import write
+
+    objects = [item for item in yaml.safe_load_all(write(parse_fabric(two_leaves()), level)) if item["kind"] != "Node"]
+    assert objects
+    for item in objects:
+        schema = crds()[item["apiVersion"], item["kind"]]
+        assert problems(item, schema) == []
+        first, *_ = item["spec"]
+        item["spec"][f"{first}s"] = item["spec"].pop(first)
+        assert problems(item, schema)
+
+
 def keys_of(found: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Paths of all fields, but those of maps with free keys."""
     if isinstance(found, dict):

@@ -196,7 +196,7 @@ def rank(folder: str, env: Mapping[str, str], program: Sequence[str]) -> int:
     if number is None or number not in row.ranks:
         stop(f"rank {number} ({variable or 'not told'}) was started on {row.host}, where the plan has {row.ranks}")
     master, *words = program
-    os.execvpe(words[0], words, rank_environment(rows, row, number, master, env))
+    os.execvpe(words[0], words, rank_environment(rows, row, number, master, {**env, "TOPOPLAN_HOST": node}))
 
 
 _MODES: Mapping[str, Callable[[str, Mapping[str, str], Sequence[str]], int]] = {
