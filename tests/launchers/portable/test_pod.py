@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.launchers.test_probe import old_python
 from topoplan.launchers.bundle import bundle
 from topoplan.launchers.portable.meeting import Roll
 from topoplan.launchers.portable.pod_table import PodRow, own_row, pod_rows, rank_environment
@@ -39,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(folder: Path, mode: str, words: Sequence[str], **env: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(folder / "pod.py"), mode, *words]
+    command = [old_python(), "-I", str(folder / "pod.py"), mode, *words]
     full = {"PATH": os.environ["PATH"], "TOPOPLAN_STATE": str(folder), **env}
     return subprocess.Popen(command, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
