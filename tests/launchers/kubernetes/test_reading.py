@@ -90,6 +90,8 @@ def test_tables_are_cut_into_maps_of_less_than_a_mebibyte(monkeypatch: pytest.Mo
     text = text_of("jobset", placement)
     maps = [made for made in yaml.safe_load_all(text) if made["kind"] == "ConfigMap"]
     assert len(maps) > 20
+    told = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
+    assert f"The table is in {len(maps)} ConfigMaps of at most 1 MiB, compressed." in told
     assert all(len(base64.b64decode(part)) <= 1000 for made in maps for part in made["binaryData"].values())
     names = [made["metadata"]["name"] for made in maps]
     assert len(set(names)) == len(names)

@@ -79,9 +79,9 @@ class Kind:
         job = KubernetesJob(request)
         objects = self.objects(job)
         check_sizes(objects)
-        return {self.file: LaunchFile(self._header(job) + dump(objects))}
+        return {self.file: LaunchFile(self._header(job, objects) + dump(objects))}
 
-    def _header(self, job: KubernetesJob) -> str:
+    def _header(self, job: KubernetesJob, objects: Sequence[Object]) -> str:
         request = job.request
         where = {
             "": "Pods may land on any node, in any order: /etc/topoplan/pod.py looks up the node's ranks in the plan's "
@@ -92,6 +92,8 @@ class Kind:
             "index": "Each pod is pinned to one node; /etc/topoplan/pod.py looks up its ranks in the plan's table and "
             "stops all pods where one is elsewhere (exit code 6).",
         }
+        maps = [made for made in objects if made["kind"] == "ConfigMap"]
+        packed = ", compressed" if "binaryData" in maps[0] else ""
         return comment(
             [
                 f"plan {request.label}: {request.placement.ranks} ranks on {len(job.rows)} hosts, as {self.title} "
@@ -99,6 +101,8 @@ class Kind:
                 f"Start it: kubectl create -f {self.file} (the image needs python3 3.8 or newer as python3). To start "
                 "it again, kubectl delete -f it first.",
                 where[request.pin],
+                f"The table is in {len(maps)} ConfigMap{'s' * (len(maps) > 1)} of at most 1 MiB{packed}. Pods ask for "
+                "all usable GPUs of a host, as the plan counts those of whole hosts.",
                 f"Reordered silently by {self.reorders}.",
                 *([] if request.image and request.program else ["Without --set image=... and program=... it fails."]),
             ]
