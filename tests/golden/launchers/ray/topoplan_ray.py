@@ -21,9 +21,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
-TABLE = "hosts.tsv"
-PACKED = "hosts.tsv.gz."  # parts of the compressed table: .000, .001 ...
-DEVICES = "devices.tsv"
+TABLE = "hosts.txt"  # columns with spaces between
+TABS = "hosts.tsv"  # the same with tabs
+PACKED = "hosts.txt.gz."  # parts of the compressed table: .000, .001 ...
+DEVICES = "devices.txt"
 NOT_AS_PLANNED = 6  # exit code, as everywhere in topoplan
 
 
@@ -52,10 +53,10 @@ def stop(message: str) -> NoReturn:
 
 def table_bytes(folder: str) -> bytes:
     """The table, put together from compressed parts where it was too large for one piece."""
-    plain = os.path.join(folder, TABLE)
-    if os.path.exists(plain):
-        with open(plain, "rb") as file:
-            return file.read()
+    for plain in (os.path.join(folder, name) for name in (TABLE, TABS)):
+        if os.path.exists(plain):
+            with open(plain, "rb") as file:
+                return file.read()
     parts = []
     for path in sorted(glob.glob(os.path.join(folder, PACKED + "*"))):
         with open(path, "rb") as file:
@@ -78,7 +79,7 @@ def pod_rows(folder: str) -> list[PodRow]:
     for line in table_bytes(folder).decode().splitlines():
         if not line.strip() or line.startswith("#"):
             continue
-        host, ranks, gpus, hcas, names = line.split("\t")
+        host, ranks, gpus, hcas, names = line.split()
         devices = [int(gpu) for gpu in gpus.split(",")]
         if host in visible:  # the pod sees fewer GPUs than the host has, numbered anew
             devices = [visible[host].index(gpu) for gpu in devices]
