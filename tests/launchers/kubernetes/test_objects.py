@@ -231,6 +231,8 @@ def test_kueue_gets_its_queue_and_level(torn: RankPlacement) -> None:
     annotations = job["spec"]["template"]["metadata"]["annotations"]
     assert annotations == {"kueue.x-k8s.io/podset-preferred-topology": "topoplan.io/leaf"}
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "lq"
+    with pytest.raises(InputError, match="is Volcano's"):
+        made("kueue", torn, "topology=hard:2")
 
 
 @pytest.mark.parametrize("name", NAMES)

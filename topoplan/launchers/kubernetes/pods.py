@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from topoplan.errors import InputError
 from topoplan.launchers.kubernetes.gang import Gang, gang_of
 from topoplan.launchers.kubernetes.job import Group, KubernetesJob, check_expressible
 from topoplan.launchers.kubernetes.manifest import Object
@@ -17,7 +18,7 @@ _NO_IMAGE = "example.invalid/set-image"
 _NO_PROGRAM = ("sh", "-c", "echo 'no program: export again with --set program=...' >&2; exit 2")
 _CLAIM = "imex-channel"
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-_TOPOLOGY = "kueue.x-k8s.io/podset-{}-topology"  # required, preferred or unconstrained
+_TOPOLOGY = "kueue.x-k8s.io/podset-{}-topology"  # required or preferred
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,14 @@ class Pods:
 
     def _topology(self) -> dict[str, str]:
         how, _, label = self.job.request.topology.partition(":")
-        return {_TOPOLOGY.format(how): label} if self.kueue and label else {}
+        if not self.kueue or not label:
+            return {}
+        if how not in ("required", "preferred"):
+            raise InputError(
+                f"--set topology={self.job.request.topology} is Volcano's; Kueue knows levels by labels of nodes",
+                hint="use required:LABEL or preferred:LABEL",
+            )
+        return {_TOPOLOGY.format(how): label}
 
     def _spec(self, group: Group, meet: str, mode: str, command: tuple[str, ...]) -> Object:
         claims = [_CLAIM] if wide_islands(self.job) else []
