@@ -1,6 +1,6 @@
 #!/bin/sh
 # plan stages-inside: 6 ranks on 3 hosts. Megatron's order tp-cp-ep-pp-dp makes the plan's groups: process
-# numbers are not the plan's ranks, layout.json says which is which.
+# numbers are not ranks, layout.json says which is which.
 # run.sh [TORCHRUN OPTIONS] pretrain_gpt.py [ARGS...]: start this on EVERY host of the plan; it finds its node
 # rank by the host's name, and adds the sizes of the parallel axes after your arguments, so that they count.
 # TORCHRUN names another torchrun, TOPOPLAN_HOST overrides the host's name.
