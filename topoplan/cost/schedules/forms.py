@@ -1,8 +1,8 @@
 """The closed forms of each schedule.
 
 With stages alike 1F1B, interleaved (p divides m) and ZB-H1 (m at least p, F = B = W) are exact, and DualPipe is where
-F = B = W, else an upper bound for W up to B. With uneven stages 1F1B's is an upper bound: all wait for the busiest
-rank in every turn, and it for each of the others once.
+F = B = W, else an upper bound for W up to B. With uneven stages, backward being a like
+multiple of forward on all, 1F1B's is an upper bound: all wait for the busiest rank in every turn.
 """
 
 from __future__ import annotations
