@@ -120,9 +120,9 @@ def _choose(problem: RankProblem, plain: list[_Candidate], found: list[_Candidat
         usual = min(plain, key=lambda c: keys[id(c)])
         floor = _least_s(problem, usual.gpu)
         near = [c for c in near if c not in plain and _clear(problem, usual, c, floor)] or [
-            c for c in near if c in plain
+            c for c in plain if keys[id(c)][0] <= keys[id(usual)][0]
         ]
-    return min(near or plain, key=lambda c: (*keys[id(c)][1:], keys[id(c)][0]))
+    return min(near, key=lambda c: (*keys[id(c)][1:], keys[id(c)][0]))
 
 
 def _clear(problem: RankProblem, usual: _Candidate, other: _Candidate, floor_s: FloatArray) -> bool:
