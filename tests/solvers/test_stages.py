@@ -12,7 +12,8 @@ from topoplan.errors import InfeasibleError
 from topoplan.model.fabric import Fabric, Group, Host, HostType, Nic, Tier
 from topoplan.model.job import Batch, Job, ModelShape, Parallel, stage_of_rank
 from topoplan.model.presets import PRESETS
-from topoplan.planning.solve import job_traffic, solve, stages_of
+from topoplan.planning.solve import job_traffic, solve
+from topoplan.planning.step import stages_of
 from topoplan.solvers.stages import layer_costs, rank_costs, split_layers
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from topoplan.cli import render
+from topoplan.cli import render, step
 from topoplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def show_plan(plan: Plan, output: str) -> None:
         click.echo()
     for line in summary_lines(plan):
         click.echo(line)
+    if plan.step is not None:
+        step.show({"plan": plan.step})
 
 
 def show_experts(outcome: ExpertOutcome, output: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from topoplan.files.shapes import MAX_COUNT, Count, Header, Index, Label, Positive, Shape, Share, shown
+from topoplan.files.shapes import MAX_COUNT, Count, Flops, Header, Index, Label, Positive, Seconds, Shape, Share, shown
 from topoplan.model.demand import OPS
 from topoplan.units import parse_bytes
 
@@ -178,6 +178,27 @@ class AxisShape(Shape):
     collectives: list[CollectiveShape] = Field(default_factory=list)
 
 
+class ComputeShape(Shape):
+    """How fast the ranks compute; what is not said is that of their kind of GPU."""
+
+    mfu: Annotated[float, Field(gt=0, le=1)] | None = None
+    step_time: Seconds | None = None
+    flops: Flops | None = None
+    precision: Literal["bf16", "fp8"] = "bf16"
+    recompute: Literal["none", "selective", "full"] | None = None
+    fused_attention: bool = True
+    overlap: list[AxisName] | None = None
+
+
+class StorageShape(Shape):
+    """Checkpoints every so many steps, and training data read for each token."""
+
+    network: Literal["front-end", "back-end"] = "front-end"
+    checkpoint_every: Index = 0
+    checkpoint: Amount = 0.0
+    data: Amount = 0.0
+
+
 def _model_form(value: Any) -> str:
     return "<text>" if isinstance(value, str) else "<mapping>"
 
@@ -200,3 +221,6 @@ class JobFile(Header):
     ranks: Count | None = None
     traffic: Label | None = None
     axes: list[AxisShape] = Field(default_factory=list)
+    compute: ComputeShape | None = None
+    schedule: Literal["1f1b", "interleaved", "zb-h1", "dualpipe"] | None = None
+    storage: StorageShape | None = None

@@ -7,8 +7,10 @@ from dataclasses import asdict, fields
 from itertools import pairwise
 
 from topoplan.files import emit
+from topoplan.model.compute import Compute, Storage
 from topoplan.model.job import CustomAxis, CustomCollective, ExpertSettings, Job, ModelShape
 from topoplan.model.presets import PRESETS
+from topoplan.units import format_flops, format_seconds
 
 Entry = dict[str, emit.Value]
 
@@ -36,6 +38,12 @@ def format_job(job: Job, *, traffic: str = "traffic.npz", load: str = "load.npy"
         sections["experts"] = _experts(job.experts, load)
     if job.traffic is not None:
         sections["traffic"] = traffic
+    if job.compute is not None:
+        sections["compute"] = _compute(job.compute)
+    if job.schedule:
+        sections["schedule"] = job.schedule
+    if job.storage is not None:
+        sections["storage"] = _storage(job.storage)
     sections["axes"] = [_axis(axis) for axis in job.axes]
     return emit.document(sections)
 
@@ -50,6 +58,29 @@ def _model(model: ModelShape) -> Entry:
         elif value is not None and value != field.default:
             entry[field.name] = value
     return entry
+
+
+def _compute(compute: Compute) -> Entry:
+    entry: Entry = {}
+    if compute.mfu is not None:
+        entry["mfu"] = float(compute.mfu)
+    if compute.step_time_s is not None:
+        entry["step_time"] = format_seconds(compute.step_time_s)
+    if compute.flops_per_s is not None:
+        entry["flops"] = format_flops(compute.flops_per_s)
+    entry["precision"] = compute.precision
+    if compute.recompute:
+        entry["recompute"] = compute.recompute
+    return entry | {"fused_attention": compute.fused_attention, "overlap": list(compute.overlap)}
+
+
+def _storage(storage: Storage) -> Entry:
+    return {
+        "network": storage.network,
+        "checkpoint_every": storage.checkpoint_every,
+        "checkpoint": float(storage.checkpoint_bytes),
+        "data": float(storage.bytes_per_token),
+    }
 
 
 def _experts(experts: ExpertSettings, load: str) -> Entry:

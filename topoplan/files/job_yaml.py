@@ -15,6 +15,7 @@ from topoplan.files.arrays import parse_load, parse_traffic, read_array_source
 from topoplan.files.inputs import STDIN, Source, read_source
 from topoplan.files.marked import Marked, parse
 from topoplan.files.shapes import MAX_COUNT, check
+from topoplan.model.compute import OVERLAPPED, Compute, Storage
 from topoplan.model.fabric import FloatArray
 from topoplan.model.job import (
     DEFAULT_ORDER,
@@ -97,6 +98,7 @@ class _Reader:
         traffic = self._traffic(ranks) if file.traffic is not None else None
         self._check_exposure([axis.name for axis in axes] if traffic is None else traffic.axes, bool(axes or traffic))
         experts = self._experts(model)
+        compute, storage = self._compute(), self._storage()
         with self._at("ranks" if file.ranks is not None else "axes"):
             return Job(
                 file.name,
@@ -109,6 +111,9 @@ class _Reader:
                 experts=experts,
                 axes=axes,
                 traffic=traffic,
+                compute=compute,
+                schedule=file.schedule or "",
+                storage=storage,
             )
 
     # ---- model and layout --------------------------------------------------------------------------------------
@@ -184,6 +189,34 @@ class _Reader:
                 hint = names.closest(axis, known) or f"axes: {', '.join(known)}"
                 message = f"exposure names {axis!r}, which is not an axis of this job"
                 raise self.marked.error(message, ("exposure", axis), key=True, hint=hint)
+
+    def _compute(self) -> Compute | None:
+        given = self.file.compute
+        if given is None:
+            return None
+        if self.file.traffic is not None or self.file.axes or self.file.model is None:
+            hint = "jobs with traffic or axes of their own say `exposure`, or `overlap`, themselves"
+            raise self._error("compute needs model, parallel and batch", "compute", hint=hint)
+        for i, axis in enumerate(given.overlap or ()):
+            if axis not in MODEL_AXES:
+                hint = names.closest(axis, MODEL_AXES) or f"axes: {', '.join(MODEL_AXES)}"
+                raise self._error(f"{axis!r} is not an axis", "compute", "overlap", i, hint=hint)
+        with self._at("compute"):
+            return Compute(
+                given.mfu,
+                given.step_time,
+                given.flops,
+                given.precision,
+                given.recompute or "",
+                given.fused_attention,
+                OVERLAPPED if given.overlap is None else tuple(sorted(set(given.overlap))),
+            )
+
+    def _storage(self) -> Storage | None:
+        given = self.file.storage
+        if given is None:
+            return None
+        return Storage(given.network, given.checkpoint_every, given.checkpoint, given.data)
 
     # ---- custom axes -------------------------------------------------------------------------------------------
 

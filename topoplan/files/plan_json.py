@@ -12,6 +12,7 @@ from topoplan.errors import InputError, Place
 from topoplan.files.plan_shape import ExpertsRecord, PlacementRecord, PlanFile, PredictionRecord
 from topoplan.files.plan_text import format_plan, plan_record
 from topoplan.files.shapes import message_of
+from topoplan.files.step_text import step_of_record
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import Fabric
 from topoplan.model.placement import RankPlacement
@@ -82,6 +83,7 @@ def _plan(record: PlanFile, fabric: Fabric | None, path: str) -> Plan:
             prediction=_prediction(record.prediction),
             baselines=None if record.baselines is None else _baselines(record),
             certificate=None if record.certificate is None else _certificate(record),
+            step=None if record.step is None else step_of_record(record.step),
             order_matters=record.order_matters,
             assumed=tuple(record.assumed),
             warnings=tuple(record.warnings),

@@ -94,6 +94,41 @@ class StagesRecord(Record):
     cost: list[float]
 
 
+class AxisTimeRecord(Record):
+    """An axis in a step: alone on its links, behind compute, exposed; and the compute it could hide behind."""
+
+    work_ms: float
+    overlapped_ms: float
+    exposed_ms: float
+    window_ms: float = 0.0
+    stated: bool = Field(False, description="whether the exposure is the job file's")
+
+
+class StorageFlowRecord(Record):
+    """A flow between hosts and storage, spread over some steps."""
+
+    name: str
+    network: str
+    bytes: float
+    ms: float | None = None
+    steps: Annotated[int, Field(ge=1)] = 1
+
+
+class StepRecord(Record):
+    """Time of a step, where the job says how fast it computes; its links run at the rates that they reach."""
+
+    schedule: str
+    total_ms: float
+    compute_ms: float
+    bubble_ms: float
+    exposed_ms: float
+    optimizer_ms: float
+    storage_ms: float = 0.0
+    mfu: float | None = None
+    axes: dict[str, AxisTimeRecord] = Field(default_factory=dict)
+    storage: list[StorageFlowRecord] = Field(default_factory=list)
+
+
 class PlanFile(Record):
     """plan.json."""
 
@@ -107,6 +142,7 @@ class PlanFile(Record):
     assumed: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     stages: StagesRecord | None = None
+    step: StepRecord | None = None
     placement: PlacementRecord | None = None
     experts: ExpertsRecord | None = None
     prediction: PredictionRecord | None = None

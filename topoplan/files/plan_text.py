@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from topoplan.files.step_text import step_record
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.plan import FORMAT_VERSION, Bound, Plan, Prediction
 
@@ -48,6 +49,8 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         record["certificate"] = {name: _bound(bound) for name, bound in plan.certificate.items()}
     if plan.stages is not None:
         record["stages"] = {"first": list(plan.stages.first), "cost": _floats(plan.stages.cost)}
+    if plan.step is not None:
+        record["step"] = step_record(plan.step)
     if plan.placement is not None:
         names = plan.placement.fabric.host_names
         record["placement"] = {

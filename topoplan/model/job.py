@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from topoplan.errors import InputError
+from topoplan.model.compute import SCHEDULE_NAMES, Compute, Storage
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.traffic import Traffic
 
@@ -231,7 +232,12 @@ class Job:
     order
         Axis names joined by dashes, fastest-varying first: which coordinates rank r has.
     exposure
-        Share of each axis's communication that compute does not hide, for axes that say so; else 1.
+        Share of each axis's communication that compute does not hide, for axes that say so; else derived where compute
+        is known, and 1 where it is not.
+    compute, schedule
+        How fast the ranks compute, and the pipeline schedule; "" for 1f1b, or interleaved with virtual stages.
+    storage
+        Checkpoints and training data, where they count.
     """
 
     name: str
@@ -244,6 +250,9 @@ class Job:
     experts: ExpertSettings | None = None
     axes: tuple[CustomAxis, ...] = ()
     traffic: Traffic | None = None
+    compute: Compute | None = None
+    schedule: str = ""
+    storage: Storage | None = None
 
     def __post_init__(self) -> None:
         if self.ranks < 1:
@@ -256,6 +265,10 @@ class Job:
             raise InputError("the sizes of the axes do not multiply to the number of ranks")
         if sorted(self.order.split("-")) != sorted(DENSE_AXES):
             raise InputError(f"order {self.order!r} must name each of {', '.join(DENSE_AXES)} once, joined by '-'")
+        if self.compute is not None and None in (self.model, self.parallel, self.batch):
+            raise InputError("compute needs model, parallel and batch")
+        if self.schedule not in ("", *SCHEDULE_NAMES):
+            raise InputError(f"schedule {self.schedule!r} is not one of {', '.join(SCHEDULE_NAMES)}")
         for axis, share in self.exposure.items():
             if not 0 <= share <= 1:
                 raise InputError(f"exposure of {axis} is {share}; it is a share between 0 and 1")

@@ -10,7 +10,7 @@ from topoplan.errors import InputError
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.job import Job, stage_of_rank
 from topoplan.model.plan import Plan, Prediction
-from topoplan.planning.solve import stages_of
+from topoplan.planning.step import stages_of
 
 # Bytes a weight of mixed-precision training with Adam keeps (Rajbhandari et al. 2020, arXiv 1910.02054, section 3.1):
 # BF16 weights; and FP32 weights, momentum and variance. Gradients are made anew each step.

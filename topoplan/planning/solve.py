@@ -12,12 +12,14 @@ from topoplan.errors import InputError
 from topoplan.model.capability import Capability
 from topoplan.model.demand import traffic_of
 from topoplan.model.experts import ExpertPlacement
-from topoplan.model.fabric import BoolArray, Fabric
+from topoplan.model.fabric import BoolArray, Fabric, IntArray
 from topoplan.model.job import Job, expert_groups
 from topoplan.model.placement import RankPlacement
-from topoplan.model.plan import InputFile, Plan, Prediction, Stages
+from topoplan.model.plan import InputFile, Plan, Prediction
+from topoplan.model.step import StepTime
 from topoplan.model.traffic import Traffic
 from topoplan.planning.hosts import allowed_hosts, choose_hosts, named_hosts
+from topoplan.planning.step import compute_words, derive_exposure, stages_of, step_model
 from topoplan.solvers.ranks import (
     RankParams,
     RankProblem,
@@ -32,7 +34,6 @@ from topoplan.solvers.ranks.inside.whole import Whole
 from topoplan.solvers.ranks.orders import fill, selections
 from topoplan.solvers.ranks.replan import key_of
 from topoplan.solvers.ranks.select import nearest_spares
-from topoplan.solvers.stages import layer_costs, split_layers
 
 AVOIDED_NAMED = 4  # hosts that a warning names
 NOTHING = 0.005  # exposed time that differs by less than this share is called the same
@@ -143,7 +144,8 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
         baselines=solution.baselines,
         certificate=solution.certificate,
         order_matters=order_matters(fabric, solution.prediction, solution.baselines),
-        assumed=(*fabric.assumed, *_assumed(job, problem.traffic)),
+        step=step_at(job, problem, solution.gpu),
+        assumed=(*fabric.assumed, *_assumed(job, problem)),
         warnings=(
             *fabric.warnings,
             *_warnings(fabric, solution),
@@ -156,7 +158,16 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
 def job_traffic(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> Traffic:
     """Traffic of a job on hosts of a fabric; `allowed` [hosts] bool narrows them."""
     stages = stages_of(job)
-    return traffic_of(job, stages.first if stages else (), domain_size(fabric, allowed))
+    traffic = traffic_of(job, stages.first if stages else (), domain_size(fabric, allowed))
+    return derive_exposure(job, fabric, traffic, allowed)
+
+
+def step_at(job: Job, problem: RankProblem, gpu: IntArray) -> StepTime | None:
+    """Step of a placed job ([ranks] int64 global GPUs); None where the job does not say how fast it computes."""
+    if job.compute is None:
+        return None
+    model = step_model(job, problem.fabric, problem.traffic, plain_placement(problem, "linear"))
+    return model.at(gpu) if model is not None else None
 
 
 def linear_placement(job: Job, fabric: Fabric, hosts: tuple[str, ...] | None = None) -> RankPlacement:
@@ -173,13 +184,6 @@ def domain_size(fabric: Fabric, allowed: BoolArray | None = None) -> int:
     domain = fabric.gpu_island if fabric.islands else fabric.gpu_host
     sizes = np.bincount(domain[usable])
     return int(np.bincount(sizes[sizes > 0]).argmax()) if usable.any() else 1
-
-
-def stages_of(job: Job) -> Stages | None:
-    """Layers of each virtual pipeline stage, ranks balanced by cost; None for jobs that bring their own traffic."""
-    if job.traffic is not None or job.model is None or job.parallel is None or job.batch is None:
-        return None
-    return split_layers(layer_costs(job.model, job.batch.sequence), job.parallel.pp, job.parallel.vpp)
 
 
 def _has_experts(job: Job) -> bool:
@@ -223,7 +227,10 @@ def _and(items: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
-def _assumed(job: Job, traffic: Traffic) -> list[str]:
+def _assumed(job: Job, problem: RankProblem) -> list[str]:
+    traffic = problem.traffic
+    if job.compute is not None:
+        return [compute_words(job, problem.fabric, np.flatnonzero(problem.fabric.gpu_free))]
     unknown = [axis for axis, share in zip(traffic.axes, traffic.exposure, strict=True) if share == 1]
     unknown = [axis for axis in unknown if axis not in job.exposure]
     if not unknown:

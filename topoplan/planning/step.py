@@ -1,0 +1,148 @@
+"""The step of a job on a fabric: how long it takes, what compute hides, and whether it fits into memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from topoplan.cost.hardware import kind_of
+from topoplan.cost.memory import memory_of
+from topoplan.cost.schedules import schedule_named
+from topoplan.cost.step import flops_of, scale_to, step_time
+from topoplan.cost.work import Work
+from topoplan.errors import InfeasibleError, InputError
+from topoplan.model.fabric import BoolArray, Fabric, IntArray
+from topoplan.model.job import Job
+from topoplan.model.plan import Stages
+from topoplan.model.step import Memory, StepTime
+from topoplan.model.traffic import Traffic
+from topoplan.solvers.ranks import RankProblem, plain_placement
+from topoplan.solvers.stages import layer_costs, split_layers
+from topoplan.units import format_bytes
+
+
+def stages_of(job: Job) -> Stages | None:
+    """Layers of each virtual pipeline stage, ranks balanced by cost; None for jobs that bring their own traffic."""
+    if job.traffic is not None or job.model is None or job.parallel is None or job.batch is None:
+        return None
+    return split_layers(layer_costs(job.model, job.batch.sequence), job.parallel.pp, job.parallel.vpp)
+
+
+@dataclass(frozen=True, eq=False)
+class StepModel:
+    """Times steps of a job that says how fast it computes, on whichever GPUs.
+
+    Parameters
+    ----------
+    traffic
+        Of the job; its exposures are not looked at.
+    scale
+        Factor on the time of compute, where a measured step is given.
+    """
+
+    job: Job
+    fabric: Fabric
+    traffic: Traffic
+    first_layer: tuple[int, ...]
+    scale: float = 1.0
+
+    def at(self, gpu: IntArray) -> StepTime:
+        """The step with rank r on global GPU gpu[r] ([ranks] int64)."""
+        return step_time(self.job, self.fabric, self.traffic, gpu, self.first_layer, self.scale)
+
+
+def step_model(job: Job, fabric: Fabric, traffic: Traffic, linear: IntArray) -> StepModel | None:
+    """What times the steps of a job; None where it does not say how fast it computes.
+
+    Parameters
+    ----------
+    linear
+        [ranks] int64 GPUs of ranks on hosts in physical order: those that a measured step is taken to have run on.
+
+    Raises
+    ------
+    InputError
+        A schedule that the layout cannot run, GPUs of unknown peak, or a measured step that communication alone
+        outlasts.
+    """
+    stages = stages_of(job)
+    if job.compute is None or stages is None:
+        return None
+    wanted, scale = job.compute.step_time_s, 1.0
+    if wanted is not None:
+        scale = scale_to(wanted, job, fabric, traffic, linear, stages.first)
+        if scale <= 0:
+            least = step_time(job, fabric, traffic, linear, stages.first, 0.0).total_s
+            raise InputError(
+                f"compute: a step is said to take {wanted:g} s, but its communication alone takes {least:.3g} s here",
+                hint="is the fabric the one it was measured on? `overlap` and `exposure` say what compute hides",
+            )
+    return StepModel(job, fabric, traffic, stages.first, scale)
+
+
+def derive_exposure(job: Job, fabric: Fabric, traffic: Traffic, allowed: BoolArray | None = None) -> Traffic:
+    """`traffic` with the exposures that compute leaves on hosts in physical order; as it is where compute is unknown.
+
+    Exposures that the job file states stay. `allowed` [hosts] bool narrows the hosts.
+    """
+    if job.compute is None:
+        return traffic
+    try:
+        linear = plain_placement(RankProblem(fabric, traffic, allowed=allowed), "linear")
+    except InfeasibleError:  # told where the job is placed
+        return traffic
+    model = step_model(job, fabric, traffic, linear)
+    if model is None:
+        return traffic
+    exposure = model.at(linear).exposure
+    return replace(traffic, exposure=np.array([exposure.get(axis, 1.0) for axis in traffic.axes]))
+
+
+def compute_words(job: Job, fabric: Fabric, gpu: IntArray) -> str:
+    """What a step's compute is derived from, for the list of assumptions."""
+    assert job.compute is not None
+    assert job.parallel is not None
+    compute = job.compute
+    schedule = schedule_named(job.schedule, job.parallel.pp, job.parallel.vpp).name
+    if compute.step_time_s is not None:
+        how = f"a measured step of {compute.step_time_s:g} s on hosts in physical order"
+    elif compute.mfu is not None:
+        how = f"compute at {compute.mfu:g} of the GPUs' peak"
+    else:
+        kind = kind_of(flops_of(job, fabric, gpu) or 0.0)
+        how = "compute at half of the GPUs' peak (no known kind)" if kind is None else f"kernel rates of {kind.name}"
+    return f"exposure is derived from {how}, schedule {schedule} (job file: compute, schedule, exposure)"
+
+
+def check_memory(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> None:
+    """Refuse a job that no usable GPU can hold, even if it recomputes all it may.
+
+    Raises
+    ------
+    InfeasibleError
+        With what the fullest rank needs, part by part.
+    """
+    stages = stages_of(job)
+    if stages is None or job.axes:
+        return
+    usable = fabric.free_gpus > 0 if allowed is None else (fabric.free_gpus > 0) & allowed
+    sizes = [fabric.host_types[t].gpu_memory_bytes for t in np.unique(fabric.host_type[usable])]
+    known = [size for size in sizes if size is not None]
+    if not known or len(known) < len(sizes):
+        return
+    need = memory_of(Work(job, stages.first, None))
+    if need.total > max(known):
+        raise InfeasibleError(
+            f"rank {need.rank} of the pipeline needs {format_bytes(need.total)} of memory, "
+            f"a GPU has {format_bytes(max(known))}: {memory_words(need)}",
+            hint="raise tp, pp, ep or zero, lower micro_batch, recompute more (compute: {recompute: full}), "
+            "or plan it all the same with --ignore-memory",
+        )
+
+
+def memory_words(memory: Memory) -> str:
+    """The parts in words, largest first."""
+    parts = sorted(memory.parts.items(), key=lambda part: -part[1])
+    listed = ", ".join(f"{name} {format_bytes(size)}" for name, size in parts if size > 0)
+    return f"{listed} (recompute {memory.recompute})"
