@@ -15,6 +15,13 @@ from tests.lab.netlab import Lab, LabError, why_no_lab
 from topoplan.launchers import LaunchFile
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Labs run one after another, also where tests run in several processes: they share ports and the processors."""
+    for item in items:
+        if item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.xdist_group("lab"))
+
+
 def cannot_run(reason: str) -> NoReturn:
     """Skip, or fail where the lab must run."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
