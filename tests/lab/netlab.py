@@ -52,12 +52,16 @@ class Lab:
         Where the agents go; hosts see the machine's files.
     uplink, nic
         Rate of each rack's uplink and of each host's NIC in tc's words, each direction; "" leaves NICs unshaped.
+    mtu
+        Largest packet, bytes.
     """
 
-    def __init__(self, racks: Mapping[str, int], folder: Path, uplink: str = "200mbit", nic: str = "") -> None:
+    def __init__(
+        self, racks: Mapping[str, int], folder: Path, uplink: str = "200mbit", nic: str = "", mtu: int = 1500
+    ) -> None:
         self.prefix = f"{PREFIX}-{os.getpid():x}-{secrets.token_hex(2)}"
         self.racks = dict(racks)
-        self.uplink, self.nic = uplink, nic
+        self.uplink, self.nic, self.mtu = uplink, nic, mtu
         self.bin = folder / "lab-bin"
         self.agent = self.bin / "lab-rsh"
         self._made: list[str] = []
@@ -156,13 +160,13 @@ class Lab:
             lines += [
                 f"link add rack{rack} type bridge",
                 f"link set rack{rack} up",
-                f"link add up{rack} type veth peer name down{rack}",
+                f"link add up{rack} mtu {self.mtu} type veth peer name down{rack} mtu {self.mtu}",
                 f"link set up{rack} master rack{rack} up",
                 f"link set down{rack} master spine up",
             ]
         for i, (host, rack) in enumerate(self.racks.items()):
             lines += [
-                f"link add p{i} type veth peer name eth0 netns {self.namespace(host)}",
+                f"link add p{i} mtu {self.mtu} type veth peer name eth0 mtu {self.mtu} netns {self.namespace(host)}",
                 f"link set p{i} master rack{rack} up",
             ]
         return "\n".join(lines) + "\n"
