@@ -14,7 +14,7 @@ import numpy as np
 from topoplan.errors import InputError, Place
 from topoplan.launchers.base import Order, Seat
 from topoplan.launchers.match import HostNames
-from topoplan.launchers.shell import words
+from topoplan.launchers.portable.pod_table import row_of
 from topoplan.model.fabric import HostType
 from topoplan.model.placement import RankPlacement
 from topoplan.names import natural_key
@@ -111,25 +111,14 @@ def read_table(text: str, path: str = FILE_NAME) -> list[HostRow]:
     InputError
         A line that is not a row.
     """
-    rows = []
+    rows: list[HostRow] = []
     for number, line in enumerate(text.splitlines(), 1):
-        cells = words(line)
-        if not cells:
-            continue
         try:
-            host, ranks, gpus, hcas, names = cells
-            row = HostRow(
-                host,
-                () if ranks == "-" else tuple(map(int, ranks.split(","))),
-                tuple(map(int, gpus.split(","))),
-                () if hcas == "-" else tuple(hcas.split(",")),
-                tuple(names.split(",")),
-            )
+            row = row_of(line, len(rows))
         except ValueError:
-            row = None
-        if row is None or len(row.ranks) not in (0, len(row.gpus)):
-            raise InputError(f"not a row of {', '.join(COLUMNS)}", place=Place(path, number))
-        rows.append(row)
+            raise InputError(f"not a row of {', '.join(COLUMNS)}", place=Place(path, number)) from None
+        if row is not None:
+            rows.append(HostRow(row.host, tuple(row.ranks), tuple(row.devices), tuple(row.hcas), tuple(row.names)))
     return rows
 
 

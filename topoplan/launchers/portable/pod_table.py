@@ -1,4 +1,4 @@
-"""The plan's table of hosts as a pod finds it beside its program, and what the table says of one host and one rank."""
+"""The plan's table of hosts: its lines, where a pod finds them beside its program, and what they say of one host."""
 
 from __future__ import annotations
 
@@ -65,23 +65,35 @@ def pod_rows(folder: str) -> list[PodRow]:
                 visible[host] = [int(gpu) for gpu in gpus.split(",")]
     rows: list[PodRow] = []
     for line in table_bytes(folder).decode().splitlines():
-        if not line.strip() or line.startswith("#"):
+        row = row_of(line, len(rows))
+        if row is None:
             continue
-        host, ranks, gpus, hcas, names = line.split()
-        devices = [int(gpu) for gpu in gpus.split(",")]
-        if host in visible:  # the pod sees fewer GPUs than the host has, numbered anew
-            devices = [visible[host].index(gpu) for gpu in devices]
-        rows.append(
-            PodRow(
-                len(rows),
-                host,
-                [int(rank) for rank in ranks.split(",")],
-                devices,
-                [] if hcas == "-" else hcas.split(","),
-                names.split(","),
-            )
-        )
+        if row.host in visible:  # the pod sees fewer GPUs than the host has, numbered anew
+            row = row._replace(devices=[visible[row.host].index(gpu) for gpu in row.devices])
+        rows.append(row)
     return rows
+
+
+def row_of(line: str, number: int) -> PodRow | None:
+    """The host of one line of a table, None where the line has none; ValueError where it is not a row.
+
+    A host without ranks ("-") is a spare.
+    """
+    cells = line.split("#", 1)[0].split()
+    if not cells:
+        return None
+    host, ranks, gpus, hcas, names = cells
+    row = PodRow(
+        number,
+        host,
+        [] if ranks == "-" else [int(rank) for rank in ranks.split(",")],
+        [int(gpu) for gpu in gpus.split(",")],
+        [] if hcas == "-" else hcas.split(","),
+        names.split(","),
+    )
+    if len(row.ranks) not in (0, len(row.devices)):
+        raise ValueError(line)
+    return row
 
 
 def own_row(rows: Sequence[PodRow], me: str) -> PodRow | None:
