@@ -33,10 +33,7 @@ def executor(name: str, workers: int) -> Iterator[Executor]:
     if name not in EXECUTORS:
         raise InputError(f"no executor {name!r}", hint=f"executors: {', '.join(EXECUTORS)}")
     with EXECUTORS[name](workers) as pool:
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield pool
 
 
 def usual_workers() -> int:
@@ -77,7 +74,11 @@ def _dask(workers: int) -> Iterator[Executor]:
     address = dask.config.get("scheduler-address", None)
     local = {} if address else {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
     with Client(address, **local) as client:
-        yield client.get_executor()
+        pool = client.get_executor()
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False)  # Dask's way to drop what has not begun
 
 
 @contextmanager
@@ -90,9 +91,11 @@ def _ray(workers: int) -> Iterator[Executor]:
     if ours:
         local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level="ERROR", **local)
+    pool = RayExecutor(ray)
     try:
-        yield RayExecutor(ray)
+        yield pool
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         if ours:
             ray.shutdown()
 
@@ -109,13 +112,25 @@ class RayExecutor(Executor):
     def __init__(self, ray: Any) -> None:
         self._ray = ray
         self._remote: dict[Callable[..., Any], Any] = {}
+        self._references: dict[Future[Any], Any] = {}
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run `fn` as a task of one processor."""
         if fn not in self._remote:
             self._remote[fn] = self._ray.remote(fn)
-        future: Future[Any] = self._remote[fn].remote(*args, **kwargs).future()
+        reference = self._remote[fn].remote(*args, **kwargs)
+        future: Future[Any] = reference.future()
+        self._references[future] = reference
+        future.add_done_callback(self._references.pop)
         return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Drop what has not been finished, or wait for it."""
+        for reference in list(self._references.values()):
+            if cancel_futures:
+                self._ray.cancel(reference)
+            elif wait:
+                self._ray.wait([reference])
 
 
 def _missing(extra: str, package: str) -> SolverMissingError:
