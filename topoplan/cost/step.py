@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from topoplan.cost.hardware import OVERLAP_TAX, Gpu
 from topoplan.cost.peaks import Peaks, peaks
 from topoplan.cost.schedules import Pass, Schedule, Timing, schedule_named
 from topoplan.cost.storage import storage_flows
@@ -29,6 +30,8 @@ from topoplan.model.step import AxisTime, StepTime, StorageFlow
 from topoplan.model.traffic import Traffic
 
 _GATHER_BYTES = 2.0  # of ZERO_BYTES with ZeRO-1 and 2: BF16 weights back
+# Full recomputation runs the forward communication again: half of what tp and ep send, a third of the ring's.
+_AGAIN = {"tp": 1.5, "ep": 1.5, "cp": 4 / 3}
 _HALVINGS = 60  # of the interval in which a measured step's compute is looked for
 
 
@@ -72,16 +75,16 @@ def scale_to(
 
 
 def _step(job: Job, fabric: Fabric, traffic: Traffic, gpu: IntArray, first_layer: tuple[int, ...]) -> _Step:
-    work = Work(job, first_layer, flops_of(job, fabric, gpu))
+    work = Work(job, first_layer, gpu_of(job, fabric, gpu))
     return _Step(work, peaks(fabric, traffic, gpu), storage_flows(work, fabric, gpu))
 
 
-def flops_of(job: Job, fabric: Fabric, gpu: IntArray) -> float | None:
-    """Dense BF16 peak of the slowest GPU that is used; None where job and fabric do not say."""
-    if job.compute is not None and job.compute.flops_per_s is not None:
-        return job.compute.flops_per_s
-    flops = np.array([kind.flops_per_s or 0.0 for kind in fabric.host_types])
-    return float(flops[fabric.host_type[fabric.gpu_host[gpu]]].min()) or None
+def gpu_of(job: Job, fabric: Fabric, gpu: IntArray) -> Gpu:
+    """The slowest GPU that is used, as job and fabric describe it."""
+    used = [fabric.host_types[t] for t in np.unique(fabric.host_type[fabric.gpu_host[gpu]])]
+    slowest = min(used, key=lambda kind: (kind.flops_per_s or 0.0, kind.gpu_memory_bytes or 0.0))
+    stated = job.compute.flops_per_s if job.compute is not None else None
+    return Gpu(stated or slowest.flops_per_s, slowest.gpu_memory_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +102,11 @@ class _Step:
         """The step with compute `scale` times as long."""
         work, m = self.work, self.work.batch.micro_batches
         passes = [seconds * scale for seconds in work.passes]
-        inside = [self._axis(name, window) for name, window in self._windows(scale)]
+        inside = self._inside(scale)
         blocking = sum(axis.exposed_s for axis in inside) / m
         turn = _turn(work, passes, blocking)
         timing = self.schedule.timing(replace(turn, hop_s=self._hop_s()))
-        axes = (*inside, *self._between(timing), *self._gradients(turn))
+        axes = (*inside, self._between(timing), *self._gradients(turn))
         compute = m * float(sum(passes).max())  # type: ignore[union-attr]
         bubble = max(0.0, timing.work_s + timing.bubble_s - compute - m * blocking)
         step = StepTime(
@@ -114,19 +117,26 @@ class _Step:
         return replace(step, mfu=self._mfu(step.total_s))
 
     def _mfu(self, seconds: float) -> float | None:
-        peak = self.work.flops_per_s
+        peak = self.work.gpu.flops_per_s
         return None if peak is None else self.work.model_flops / (seconds * peak * self.work.job.ranks)
 
     # ---- axes --------------------------------------------------------------------------------------------------
 
-    def _axis(self, name: str, window_s: float) -> AxisTime:
-        total = self.links.alone(name)
-        stated = self.work.job.exposure.get(name)
-        exposed = max(0.0, total - window_s) if stated is None else stated * total
-        return AxisTime(name, total, exposed, window_s, stated is not None)
+    def _axis(self, name: str, total: float, sticks_out: float, window: float) -> AxisTime:
+        """An axis of which `sticks_out` seconds find no compute to hide behind, unless the job says how much."""
+        stated = self._stated(name)
+        if stated is not None:
+            return AxisTime(name, total, stated * total, window, stated=True)
+        bare = min(total, max(0.0, sticks_out))
+        return AxisTime(name, total, bare + OVERLAP_TAX * (total - bare), window)
 
-    def _windows(self, scale: float) -> list[tuple[str, float]]:
-        """Axes that work inside a micro-batch, and the seconds of compute a step that they run beside."""
+    def _stated(self, name: str) -> float | None:
+        """Exposure in the job file; expert gradients are like the others unless it says otherwise."""
+        given = self.work.job.exposure
+        return given.get(name, given.get("dp") if name == "edp" else None)
+
+    def _inside(self, scale: float) -> list[AxisTime]:
+        """Axes that work inside a micro-batch: what is longer than the compute that they run beside sticks out."""
         work, m = self.work, self.work.batch.micro_batches
         overlap, cp = work.compute.overlap, work.parallel.cp
         whole = sum(work.passes)
@@ -134,12 +144,16 @@ class _Step:
         total = m * scale * float(np.max(whole))
         core = m * 3 * scale * float(work.core_s[busiest])  # once forward and twice backward
         partners = max(0, m - work.parallel.pp + 1) / m
-        paired = self.schedule.paired or "ep" in overlap
-        return [
-            ("tp", total - core if "tp" in overlap else 0.0),
-            ("cp", core * (cp - 1) / cp if "cp" in overlap else 0.0),
-            ("ep", total * partners if paired else 0.0),
-        ]
+        windows = {
+            "tp": total - core if "tp" in overlap else 0.0,
+            "cp": core * (cp - 1) / cp if "cp" in overlap else 0.0,
+            "ep": total * partners if self.schedule.paired or "ep" in overlap else 0.0,
+        }
+        found = []
+        for name, window in windows.items():
+            seconds = self.links.alone(name) * (_AGAIN[name] if work.compute.recompute == "full" else 1.0)
+            found.append(self._axis(name, seconds, seconds - window, window))
+        return found
 
     def _hop_s(self) -> float:
         """Seconds of one message between stages."""
@@ -147,13 +161,11 @@ class _Step:
         messages = m if p.pp == 2 and p.vpp == 1 else 2 * m * p.vpp
         return self.links.alone("pp") / messages
 
-    def _between(self, timing: Timing) -> list[AxisTime]:
+    def _between(self, timing: Timing) -> AxisTime:
+        """Messages between stages: the hops that the schedule leaves on its critical path stick out."""
         total = self.links.alone("pp")
-        stated = self.work.job.exposure.get("pp")
-        exposed = total if "pp" not in self.work.compute.overlap else min(total, timing.hops_s)
-        if stated is not None:
-            exposed = stated * total
-        return [AxisTime("pp", total, exposed, max(0.0, total - exposed), stated is not None)]
+        bare = min(total, timing.hops_s) if "pp" in self.work.compute.overlap else total
+        return self._axis("pp", total, bare, total - bare)
 
     def _gradients(self, turn: Pass) -> list[AxisTime]:
         """Gradients and weights of data-parallel ranks, dense and expert ones together."""
@@ -162,36 +174,24 @@ class _Step:
         inside = [name for name in self.links.axes if name not in alone]
         both = self.links.together({"dp": 1.0, "edp": 1.0})
         beside = self.links.together({"dp": 1.0, "edp": 1.0} | dict.fromkeys(inside, 1.0 / m))
-        window = self._gradient_window(turn, both)
-        exposed = both if not {"dp", "edp"} & set(overlap) else min(both, max(0.0, self._left(turn, beside)))
-        stated = self.work.job.exposure.get("dp")
-        found = []
-        for name, seconds in alone.items():
-            mine = self.work.job.exposure.get(name, stated)
-            share = exposed * seconds / sum(alone.values()) if seconds else 0.0
-            found.append(AxisTime(name, seconds, share if mine is None else mine * seconds, window, mine is not None))
-        return found
-
-    def _gather(self) -> float:
-        """Share of the data-parallel bytes that gathers weights."""
-        zero = self.work.parallel.zero
-        return _GATHER_BYTES / ZERO_BYTES[zero] if zero in (1, 2) else 0.0
-
-    def _ends(self, turn: Pass) -> tuple[float, float]:
-        """Seconds of one micro-batch on the busiest rank: forward, and backward."""
-        busiest = int((turn.forward + turn.backward + turn.weights).argmax())
-        return float(turn.forward[busiest]), float(turn.backward[busiest] + turn.weights[busiest])
+        bare = min(both, self._left(turn, beside)) if {"dp", "edp"} & set(overlap) else both
+        window = self._gradient_window(turn, both) if {"dp", "edp"} & set(overlap) else 0.0
+        # what is exposed is shared out by size
+        parts = {name: seconds / sum(alone.values()) for name, seconds in alone.items() if seconds}
+        return [self._axis(name, alone[name], bare * part, window) for name, part in parts.items()]
 
     def _left(self, turn: Pass, seconds: float) -> float:
         """Of `seconds` of gradients and weights, what sticks out of the compute they run beside."""
-        if self.work.parallel.zero == 3:
-            return seconds - turn.work_s
-        forward, backward = self._ends(turn)
-        gather = self._gather() * seconds
+        zero = self.work.parallel.zero
+        if zero == 3:
+            return max(0.0, seconds - turn.work_s)
+        busiest = int((turn.forward + turn.backward + turn.weights).argmax())
+        forward, backward = float(turn.forward[busiest]), float(turn.backward[busiest] + turn.weights[busiest])
+        gather = seconds * (_GATHER_BYTES / ZERO_BYTES[zero] if zero in (1, 2) else 0.0)
         return _sticking(seconds - gather, backward, turn) + _sticking(gather, forward, turn)
 
     def _gradient_window(self, turn: Pass, seconds: float) -> float:
-        return turn.work_s if self.work.parallel.zero == 3 else max(0.0, seconds - max(0.0, self._left(turn, seconds)))
+        return turn.work_s if self.work.parallel.zero == 3 else max(0.0, seconds - self._left(turn, seconds))
 
     # ---- storage -----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from topoplan.cost.hardware import Rates, rates_of
+from topoplan.cost.hardware import Gpu, Rates, rates_of
 from topoplan.errors import InputError
 from topoplan.model.compute import Compute
 from topoplan.model.fabric import FloatArray
@@ -46,7 +46,7 @@ def kept_bytes(model: ModelShape, layer: int, sequence: int, *, fused: bool) -> 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Work of a job's micro-batches on GPUs of `flops_per_s` (dense BF16 peak, None where unknown).
+    """Work of a job's micro-batches on GPUs like `gpu`.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Work:
 
     job: Job
     first_layer: tuple[int, ...]
-    flops_per_s: float | None
+    gpu: Gpu
 
     @property
     def model(self) -> ModelShape:
@@ -163,7 +163,8 @@ class Work:
     def _kernels(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The same at the rates that GPUs of this kind reach."""
         rates, compute = self.rates, self.compute
-        linear = (self.linear_flops + (1 / rates.routed - 1) * self.routed_flops) * self.share / rates.linear
+        dense = self.linear_flops - self.routed_flops
+        linear = (dense / rates.linear + self.routed_flops / rates.routed) * self.share
         core = self.core_flops * self.share / rates.core
         touched, scores = self.kept * self.share / rates.memory, self.scores * self.share / rates.memory
         forward = linear + core + FORWARD_TOUCHES * touched
@@ -184,8 +185,8 @@ class Work:
     @property
     def peak(self) -> float:
         """Dense BF16 peak of a GPU."""
-        if self.flops_per_s is not None:
-            return self.flops_per_s
+        if self.gpu.flops_per_s is not None:
+            return self.gpu.flops_per_s
         if self.compute.step_time_s is not None:
             return 1e15  # any: compute is scaled until the step lasts what was measured
         raise InputError(
@@ -196,7 +197,7 @@ class Work:
     @cached_property
     def rates(self) -> Rates:
         """Of the job's GPUs and precision."""
-        return rates_of(self.peak, self.compute.precision)
+        return rates_of(self.peak, self.gpu.kind, self.compute.precision)
 
     @property
     def optimizer_s(self) -> float:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from topoplan.cost.hardware import kind_of
+from topoplan.cost.hardware import Gpu
 from topoplan.cost.memory import memory_of
 from topoplan.cost.schedules import schedule_named
-from topoplan.cost.step import flops_of, scale_to, step_time
+from topoplan.cost.step import gpu_of, scale_to, step_time
 from topoplan.cost.work import Work
 from topoplan.errors import InfeasibleError, InputError
 from topoplan.model.fabric import BoolArray, Fabric, IntArray
@@ -110,7 +110,7 @@ def compute_words(job: Job, fabric: Fabric, gpu: IntArray) -> str:
     elif compute.mfu is not None:
         how = f"compute at {compute.mfu:g} of the GPUs' peak"
     else:
-        kind = kind_of(flops_of(job, fabric, gpu) or 0.0)
+        kind = gpu_of(job, fabric, gpu).kind
         how = "compute at half of the GPUs' peak (no known kind)" if kind is None else f"kernel rates of {kind.name}"
     return f"exposure is derived from {how}, schedule {schedule} (job file: compute, schedule, exposure)"
 
@@ -131,7 +131,7 @@ def check_memory(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> 
     known = [size for size in sizes if size is not None]
     if not known or len(known) < len(sizes):
         return
-    need = memory_of(Work(job, stages.first, None))
+    need = memory_of(Work(job, stages.first, Gpu()))
     if need.total > max(known):
         raise InfeasibleError(
             f"rank {need.rank} of the pipeline needs {format_bytes(need.total)} of memory, "

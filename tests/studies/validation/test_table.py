@@ -24,6 +24,7 @@ FILES = (
     "deepep_normal",
     "deepep_published",
     "nccl_one_host",
+    "training_steps",
 )
 
 
@@ -56,7 +57,7 @@ def test_the_command_shows_misses_and_succeeds(found: list[Row]) -> None:
 
 
 def test_targets_of_the_collectives_are_kept(found: list[Row]) -> None:
-    missed = [row.subject for row in found if row.verdict == "MISSED"]
+    missed = [row.subject for row in found if row.verdict == "MISSED" and not row.subject.startswith("step of")]
     assert all("l40s" in subject or "rtx" in subject for subject in missed)
     assert all(row.note for row in found if row.verdict == "MISSED" or row.error > 0.15)
 
@@ -73,7 +74,7 @@ def test_points_have_a_source(name: str) -> None:
     assert "https://" in points.source
     assert len(points) > 3
     for column in points.columns:
-        if column.endswith(("_us", "_bytes", "_s")):
+        if column.endswith(("_us", "_bytes", "_s")):  # seconds and tokens_per_s_gpu: one of them is empty
             assert (points.numbers(column) > 0).all()
 
 

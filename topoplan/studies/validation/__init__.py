@@ -1,6 +1,6 @@
 """The cost model against published measurements: one table, misses included.
 
 points      the measured points, trimmed, each file with its source
-checks      what is predicted from what: collectives, DeepEP's kernels, NCCL's tables
+checks      what is predicted from what: collectives, DeepEP's kernels, NCCL's tables, whole steps
 table       all rows, as the command prints them and the README quotes them
 """

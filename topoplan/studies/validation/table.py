@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from topoplan.studies.validation import collectives, kernels
+from topoplan.studies.validation import collectives, kernels, training
 from topoplan.studies.validation.row import Row
 
 HEAD = ("prediction", "from", "points", "error", "target", "verdict")
@@ -21,6 +21,7 @@ def rows() -> list[Row]:
         collectives.link_rates,
         collectives.inside,
         collectives.many_hosts,
+        training.steps,
     )
     return [row for make in parts for row in make()]
 
