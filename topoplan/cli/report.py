@@ -7,11 +7,12 @@ import click
 from topoplan.cli import render
 
 
-@click.command("report", epilog="\b\nExample:\n  topoplan report plan")
+@click.command("report", epilog="\b\nExample:\n  topoplan report plan --pdf")
 @click.argument("plan", metavar="PLAN")
-@click.option("--out", metavar="FILE", help="Where to write it; PLAN/report.html otherwise, - for stdout.")
-def command(plan: str, out: str | None) -> None:
-    """Write the HTML report of PLAN: self-contained, without scripts, readable offline."""
+@click.option("--pdf", is_flag=True, help="Write the same report as a PDF (needs topoplan[pdf]).")
+@click.option("--out", metavar="FILE", help="Where to write it; PLAN/report.html or .pdf otherwise, - for stdout.")
+def command(plan: str, pdf: bool, out: str | None) -> None:
+    """Write the report of PLAN as HTML or PDF: self-contained, without scripts, readable offline."""
     import json  # noqa: PLC0415 - help stays quick
 
     from topoplan.cli.plans import report_html  # noqa: PLC0415
@@ -34,9 +35,14 @@ def command(plan: str, out: str | None) -> None:
         "moe_layers": read_numbers(opened.path).moe_layers,
     }
     text = report_html(opened.plan, opened.job, str(made_by), opened.hosts, **experts)
+    content: str | bytes = text
+    if pdf:
+        from topoplan.reports.pdf import render_pdf  # noqa: PLC0415
+
+        content = render_pdf(text)
     if out == "-":
-        click.echo(text)
+        click.echo(content, nl=not pdf)
         return
-    target = out or str(opened.path / "report.html")
-    write_file(target, text)
+    target = out or str(opened.path / ("report.pdf" if pdf else "report.html"))
+    write_file(target, content)
     render.note(f"wrote {target}")
