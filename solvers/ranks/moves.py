@@ -10,14 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topoplan.cost.price import floors, predict
 from topoplan.model.fabric import IntArray
 from topoplan.model.plan import Prediction
+from topoplan.solvers.ranks.contraction import contraction, floors_s, follow, kinds, price
 from topoplan.solvers.ranks.inside.whole import Whole
-from topoplan.solvers.ranks.orders import one_component, usable_hosts
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, Watch
 from topoplan.solvers.ranks.replan import key_of
-from topoplan.solvers.ranks.steering.blocks import contract
 from topoplan.solvers.ranks.steering.pricer import Pricer
 from topoplan.solvers.ranks.steering.steer import Steering
 
@@ -43,7 +41,7 @@ class Before:
 
     def change(self, problem: RankProblem, gpu: IntArray) -> Change:
         """A placement as a change of the previous one."""
-        return Change(gpu, predict(problem.fabric, problem.traffic, gpu), np.flatnonzero(gpu != self.gpu))
+        return Change(gpu, problem.once(price, gpu), np.flatnonzero(gpu != self.gpu))
 
 
 def curve(problem: RankProblem, before: Before, start: IntArray, params: RankParams, watch: Watch) -> list[Change]:
@@ -72,18 +70,11 @@ class _Exchange:
     def __init__(self, problem: RankProblem, before: Before, start: IntArray) -> None:
         fabric = problem.fabric
         self.problem, self.before, self.gpu = problem, before, start
-        hosts, first, index = np.unique(fabric.gpu_host[start], return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        number = np.argsort(order)
-        spare = np.setdiff1d(one_component(problem, usable_hosts(problem)), hosts)
-        self.place = np.concatenate([hosts[order], spare])
-        self.block = np.asarray(number[index], np.int64)
-        self.used = len(hosts)
-        blocks = contract(fabric, problem.traffic, self.block, len(self.place), fabric.gpu_rail[start])
-        pricer = Pricer(fabric, blocks, floors(fabric, problem.traffic, start), problem.traffic.exposure)
-        self.state = Steering(pricer, self.place, problem.objective) if blocks.axes else None
-        width = int(fabric.host_gpus.max()) + 1
-        self.kind = fabric.host_type[self.place] * width + problem.free[self.place]
+        made = problem.once(contraction, start)
+        self.place, self.block, self.used = made.place, made.block, made.blocks.used
+        pricer = Pricer(fabric, made.blocks, problem.once(floors_s, start), problem.traffic.exposure)
+        self.state = Steering(pricer, self.place, problem.objective) if made.blocks.axes else None
+        self.kind = kinds(problem, self.place)
         self.at = self.place.copy()
         # ranks of a block that are where they were, when it is on the host that it is on now
         self.stay = np.bincount(self.block[start == before.gpu], minlength=len(self.place))
@@ -105,7 +96,7 @@ class _Exchange:
                     break
                 left -= 1
                 gain = -state.swap([(x, y)])
-                state.swap([(x, y)])
+                state.undo()
                 if gain > 1e-9 * state.value:
                     score = gain / max(self._added(x, y), 0.5)
                     if best is None or score > best[0]:
@@ -115,7 +106,7 @@ class _Exchange:
             _, x, y = best
             state.swap([(x, y)])
             self.at[[x, y]] = self.at[[y, x]]
-            found.append(self._gpu())
+            found.append(follow(self.problem, self.gpu, self.place, self.at))
         return found
 
     def _pairs(self) -> list[tuple[int, int]]:
@@ -138,11 +129,3 @@ class _Exchange:
             if block < self.used and self.home[block] >= 0:
                 added += int(self.stay[block]) * (int(self.at[block] == self.home[block]) - int(to == self.home[block]))
         return added
-
-    def _gpu(self) -> IntArray:
-        """[ranks] int64 GPU of each rank: the n-th usable GPU of its block's host, as it was on the first."""
-        problem, fabric = self.problem, self.problem.fabric
-        usable = np.flatnonzero(fabric.gpu_free & (problem.free[fabric.gpu_host] > 0))
-        first = np.searchsorted(fabric.gpu_host[usable], np.arange(len(fabric.hosts)))
-        nth = np.searchsorted(usable, self.gpu) - first[fabric.gpu_host[self.gpu]]
-        return np.asarray(usable[first[self.at[self.block]] + nth], np.int64)

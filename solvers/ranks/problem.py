@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from topoplan.model.capability import Capability
 from topoplan.model.fabric import BoolArray, Fabric, IntArray
 from topoplan.model.plan import OBJECTIVES, Bound, Prediction
 from topoplan.model.traffic import Traffic
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,7 @@ class RankProblem:
     capability: Capability = field(default_factory=Capability)
     allowed: BoolArray | None = None
     objective: str = "exposed_ms"
+    _known: dict[tuple[object, bytes], Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -64,6 +69,17 @@ class RankProblem:
         """[hosts] int64 GPUs of each host that ranks may use."""
         free = self.fabric.free_gpus
         return free if self.allowed is None else np.where(self.allowed, free, 0)
+
+    def once(self, what: Callable[[RankProblem, IntArray], T], gpu: IntArray) -> T:
+        """`what(self, gpu)` of a placement ([ranks] int64 GPU of each rank), worked out once and remembered.
+
+        Steps of a search ask the same of the same few placements: prices, floors, contractions.
+        """
+        key = (what, blake2b(gpu.tobytes(), digest_size=16).digest())
+        if key not in self._known:
+            self._known[key] = what(self, gpu)
+        found: T = self._known[key]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

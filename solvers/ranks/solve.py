@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topoplan.cost.price import floors, least_latency, predict
 from topoplan.errors import SolverMissingError
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.plan import Prediction
 from topoplan.solvers.ranks.bounds.bound import certificate, exposed_bound_ms, hop_bytes_bound
 from topoplan.solvers.ranks.compact.search import Compactor
 from topoplan.solvers.ranks.compact.shapes import shapes
+from topoplan.solvers.ranks.contraction import contraction, floors_s, follow, kinds, least_s, price
 from topoplan.solvers.ranks.exact.prove import prove
 from topoplan.solvers.ranks.inside.islands import exchange_islands
 from topoplan.solvers.ranks.inside.whole import Whole
@@ -23,11 +23,10 @@ from topoplan.solvers.ranks.orders import (
     one_component,
     rivals,
     selections,
-    usable_hosts,
 )
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
 from topoplan.solvers.ranks.steering.anneal import REFINE, Annealer
-from topoplan.solvers.ranks.steering.blocks import Blocks, contract
+from topoplan.solvers.ranks.steering.blocks import Blocks
 from topoplan.solvers.ranks.steering.pricer import Pricer
 from topoplan.solvers.ranks.steering.steer import Steering
 
@@ -118,7 +117,7 @@ def _choose(problem: RankProblem, plain: list[_Candidate], found: list[_Candidat
     near = [c for c in found if keys[id(c)][0] <= limit]
     if problem.objective == "exposed_ms" and plain:
         usual = min(plain, key=lambda c: keys[id(c)])
-        floor = _least_s(problem, usual.gpu)
+        floor = problem.once(least_s, usual.gpu)
         near = [c for c in near if c not in plain and _clear(problem, usual, c, floor)] or [
             c for c in plain if keys[id(c)][0] <= keys[id(usual)][0]
         ]
@@ -150,7 +149,7 @@ def plain_placement(problem: RankProblem, name: str) -> IntArray:
 
 
 def _candidate(problem: RankProblem, method: str, gpu: IntArray) -> _Candidate:
-    return _Candidate(method, gpu, predict(problem.fabric, problem.traffic, gpu))
+    return _Candidate(method, gpu, problem.once(price, gpu))
 
 
 def _values(price: Prediction) -> dict[str, float]:
@@ -203,7 +202,7 @@ def _shaped(problem: RankProblem, start: _Candidate, watch: Watch) -> list[_Cand
         priced.append((_steered(problem, pricer.parts(group[state])), name, state))
     best: list[_Candidate] = []
     for _, name, state in sorted(priced, key=lambda item: item[0]):
-        gpu = _follow(problem, start.gpu, work.place, work.hosts(state))
+        gpu = follow(problem, start.gpu, work.place, work.hosts(state))
         if not any(np.array_equal(gpu, c.gpu) for c in [start, *best]):
             best.append(_candidate(problem, f"{start.method}, {name}", gpu))
         if len(best) == SHAPES_KEPT:
@@ -217,8 +216,7 @@ def _steerable(problem: RankProblem) -> bool:
 
 
 def _pricer(problem: RankProblem, blocks: Blocks, gpu: IntArray) -> Pricer:
-    floor = floors(problem.fabric, problem.traffic, gpu)
-    return Pricer(problem.fabric, blocks, floor, problem.traffic.exposure)
+    return Pricer(problem.fabric, blocks, problem.once(floors_s, gpu), problem.traffic.exposure)
 
 
 def _steered(problem: RankProblem, parts: tuple[float, float, float]) -> tuple[float, ...]:
@@ -226,31 +224,13 @@ def _steered(problem: RankProblem, parts: tuple[float, float, float]) -> tuple[f
     return (named.pop(problem.objective), *named.values())
 
 
-def _blocks_of(problem: RankProblem, gpu: IntArray) -> tuple[IntArray, IntArray]:
-    """Block of each rank (its host, numbered by first use), and the host of each block."""
-    host = problem.fabric.gpu_host[gpu]
-    hosts, first, index = np.unique(host, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    number = np.empty(len(hosts), np.int64)
-    number[order] = np.arange(len(hosts))
-    return np.asarray(number[index], np.int64), np.asarray(hosts[order], np.int64)
-
-
-def _contracted(problem: RankProblem, gpu: IntArray) -> tuple[Blocks, IntArray]:
-    """Contracted job of a placement with spare hosts as empty blocks, and the host of each block."""
-    block, hosts = _blocks_of(problem, gpu)
-    spare = np.setdiff1d(one_component(problem, usable_hosts(problem)), hosts)
-    rail = problem.fabric.gpu_rail[gpu]
-    blocks = contract(problem.fabric, problem.traffic, block, len(hosts) + len(spare), rail)
-    return blocks, np.concatenate([hosts, spare])
-
-
 def _compactor(problem: RankProblem, start: _Candidate, seed: int) -> Compactor | None:
     """What looks for short distances on the hosts of `start`, or None where there is nothing to move."""
     if not problem.fabric.groups and not problem.fabric.islands:
         return None
-    blocks, place = _contracted(problem, start.gpu)
-    return Compactor(problem.fabric, blocks, place, _kinds(problem, place), seed) if blocks.axes else None
+    made = problem.once(contraction, start.gpu)
+    kind = kinds(problem, made.place)
+    return Compactor(problem.fabric, made.blocks, made.place, kind, seed) if made.blocks.axes else None
 
 
 def _compact(problem: RankProblem, start: _Candidate, params: RankParams, watch: Watch) -> list[_Candidate]:
@@ -260,7 +240,7 @@ def _compact(problem: RankProblem, start: _Candidate, params: RankParams, watch:
         return []
     swaps = FEW_SWAPS if problem.objective == "exposed_ms" else SWAPS
     moved = work.search(params.proposals * swaps, watch, GIVE[problem.objective], STARTS[problem.objective])
-    return [_candidate(problem, "compact", _follow(problem, start.gpu, work.place, moved))]
+    return [_candidate(problem, "compact", follow(problem, start.gpu, work.place, moved))]
 
 
 def _racks(problem: RankProblem, best: _Candidate, params: RankParams, watch: Watch) -> list[_Candidate]:
@@ -269,34 +249,17 @@ def _racks(problem: RankProblem, best: _Candidate, params: RankParams, watch: Wa
     return [_candidate(problem, f"{best.method}, {name}", gpu) for name, gpu in moved]
 
 
-def _kinds(problem: RankProblem, place: IntArray) -> IntArray:
-    """[blocks] int64 kind of each host: only hosts of one type with equally many usable GPUs may swap."""
-    width = int(problem.fabric.host_gpus.max()) + 1
-    return np.asarray(problem.fabric.host_type[place] * width + problem.free[place], np.int64)
-
-
 def _refine(problem: RankProblem, start: _Candidate, params: RankParams, watch: Watch) -> list[_Candidate]:
     """The start refined, or nothing where refinement does not apply."""
     if not _steerable(problem):
         return []
-    blocks, place = _contracted(problem, start.gpu)
-    if not blocks.axes:
+    made = problem.once(contraction, start.gpu)
+    if not made.blocks.axes:
         return []
-    state = Steering(_pricer(problem, blocks, start.gpu), place, problem.objective)
-    moved = Annealer(state, place, _kinds(problem, place), params.seed).search(params.proposals, watch)
-    return [_candidate(problem, f"{start.method}, refined", _follow(problem, start.gpu, place, moved))]
-
-
-def _follow(problem: RankProblem, gpu: IntArray, place: IntArray, moved: IntArray) -> IntArray:
-    """GPU of each rank after each block went from its host in `place` to that in `moved`, in the order of GPUs."""
-    fabric = problem.fabric
-    usable = np.flatnonzero(fabric.gpu_free & (problem.free[fabric.gpu_host] > 0))
-    first = np.searchsorted(fabric.gpu_host[usable], np.arange(len(fabric.hosts)))
-    to = np.arange(len(fabric.hosts))
-    to[place] = moved
-    host = fabric.gpu_host[gpu]
-    nth = np.searchsorted(usable, gpu) - first[host]
-    return np.asarray(usable[first[to[host]] + nth], np.int64)
+    place = made.place
+    state = Steering(_pricer(problem, made.blocks, start.gpu), place, problem.objective)
+    moved = Annealer(state, place, kinds(problem, place), params.seed).search(params.proposals, watch)
+    return [_candidate(problem, f"{start.method}, refined", follow(problem, start.gpu, place, moved))]
 
 
 def _prove(problem: RankProblem, best: _Candidate, params: RankParams, watch: Watch) -> tuple[_Candidate, float]:
@@ -304,7 +267,7 @@ def _prove(problem: RankProblem, best: _Candidate, params: RankParams, watch: Wa
     fabric, exact = problem.fabric, params.exact
     if exact is None or rivals(problem):
         return best, 0.0
-    blocks, place = _contracted(problem, best.gpu)
+    made = problem.once(contraction, best.gpu)
     hops = best.prediction.hop_bytes
 
     def look(spared: float) -> bool:
@@ -313,7 +276,7 @@ def _prove(problem: RankProblem, best: _Candidate, params: RankParams, watch: Wa
     if not look(hops):
         return best, 0.0
     try:
-        proof = prove(fabric, blocks, place, problem.free, exact, look)
+        proof = prove(fabric, made.blocks, made.place, problem.free, exact, look)
     except SolverMissingError:
         if exact.demanded:
             raise
@@ -321,25 +284,23 @@ def _prove(problem: RankProblem, best: _Candidate, params: RankParams, watch: Wa
     if proof is None:
         return best, 0.0
     least = best.prediction.hop_bytes - proof.spared
-    found = _candidate(problem, f"{best.method}, exact", _follow(problem, best.gpu, place, proof.place))
+    found = _candidate(problem, f"{best.method}, exact", follow(problem, best.gpu, made.place, proof.place))
     better = problem.objective == "hop_bytes" and found.prediction.hop_bytes < best.prediction.hop_bytes
     return (found if better else best), least
 
 
 def _bounds(problem: RankProblem, best: _Candidate, least: float) -> dict[str, float]:
-    blocks, hosts = _contracted(problem, best.gpu)
-    hops = hop_bytes_bound(problem.fabric, blocks, hosts)
+    hops = problem.once(_hops_bound, best.gpu)
     return {
         "hop_bytes": min(max(hops, least), best.prediction.hop_bytes),
         "exposed_ms": _exposed_bound(problem, best),
     }
 
 
+def _hops_bound(problem: RankProblem, gpu: IntArray) -> float:
+    made = problem.once(contraction, gpu)
+    return hop_bytes_bound(problem.fabric, made.blocks, made.place)
+
+
 def _exposed_bound(problem: RankProblem, best: _Candidate) -> float:
-    return exposed_bound_ms(_least_s(problem, best.gpu), problem.traffic.exposure)
-
-
-def _least_s(problem: RankProblem, gpu: IntArray) -> FloatArray:
-    """[axes] float64 seconds of each axis on a network without collisions: NVLinks, NICs and latency."""
-    fabric, traffic = problem.fabric, problem.traffic
-    return floors(fabric, traffic, gpu) + least_latency(fabric, traffic, gpu)
+    return exposed_bound_ms(problem.once(least_s, best.gpu), problem.traffic.exposure)

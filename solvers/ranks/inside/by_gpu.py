@@ -13,11 +13,12 @@ from itertools import combinations
 
 import numpy as np
 
-from topoplan.cost.price import floors, host_distance, predict
+from topoplan.cost.price import host_distance, predict
 from topoplan.cost.routes import Routes
 from topoplan.model.capability import Freedom
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.traffic import Traffic
+from topoplan.solvers.ranks.contraction import floors_s, price
 from topoplan.solvers.ranks.inside.whole import Whole
 from topoplan.solvers.ranks.luck import luck_ms
 from topoplan.solvers.ranks.problem import Progress, RankParams, RankProblem, RankSolution, Watch, keep_going
@@ -54,12 +55,12 @@ def refine_gpus(
         return watch(Progress(progress.phase, progress.done, value, bound.lower_bound if bound else 0.0))
 
     gpu = _Search(problem, gpu, anywhere, params.seed).run(params.proposals // TRIES, told)
-    found = rate(problem, gpu, f"{solution.method}, by GPU")
-    gain, least = value - key(found.prediction)[0], WORTH * value
+    found = problem.once(price, gpu)
+    gain, least = value - key(found)[0], WORTH * value
     if problem.objective == "exposed_ms":
-        known = floors(problem.fabric, problem.traffic, solution.gpu)
-        least = max(least, luck_ms(problem.fabric, problem.traffic, solution.prediction, found.prediction, known))
-    return found if gain > least else solution
+        known = problem.once(floors_s, solution.gpu)
+        least = max(least, luck_ms(problem.fabric, problem.traffic, solution.prediction, found, known))
+    return rate(problem, gpu, f"{solution.method}, by GPU") if gain > least else solution
 
 
 def _ragged(problem: RankProblem, gpu: IntArray) -> bool:

@@ -64,7 +64,7 @@ class Annealer:
             delta = state.swap(pairs)
             heat = start * START * math.exp(log_ratio * step / proposals)
             if delta > 0 and rng.random() >= math.exp(-delta / heat):
-                state.swap(pairs)
+                state.undo()
                 continue
             for x, y in pairs:
                 self._exchange(x, y)

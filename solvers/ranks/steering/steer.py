@@ -7,6 +7,8 @@ busiest uplink and bytes x distance.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from topoplan.model.fabric import FloatArray, IntArray
@@ -62,9 +64,8 @@ class Steering:
         for key, amount in enumerate(self.count):
             self.load[self._part_of[key], key % width] += amount * self._seconds[key]
             self.hops += amount * self._hops[key]
-        self.log = [
-            np.sum([self._row(part, end) for part in parts for end in range(width)], axis=0) for parts in self.axes
-        ]
+        self._rows = [[self._row(part, end) for end in range(width)] for part in range(len(self.tables))]
+        self.log = [np.sum([row for part in parts for row in self._rows[part]], axis=0) for parts in self.axes]
         self.times = [self.tables[parts[0]].seconds(log) for parts, log in zip(self.axes, self.log, strict=True)]
 
     def _row(self, part: int, end: int) -> FloatArray:
@@ -92,68 +93,99 @@ class Steering:
     def swap(self, pairs: list[tuple[int, int]]) -> float:
         """Swap the groups of the blocks of each pair and return the change of the objective.
 
-        No block may be in two pairs. The same call again undoes it.
+        No block may be in two pairs.
         """
         moved = [x for pair in pairs for x in pair]
         change: dict[int, float] = {}
-        done: set[int] = set()
-        for x in moved:
-            self._crossings(x, -1.0, done, change)
-            done.add(x)
-        for x, y in pairs:
-            self.group[x], self.group[y] = self.group[y], self.group[x]
-        done.clear()
-        for x in moved:
-            self._crossings(x, 1.0, done, change)
-            done.add(x)
-        self._apply(change)
-        before, self.value = self.value, self._value(self._components())
-        return self.value - before
+        self._crossings(moved, -1.0, change)
+        self._exchange(pairs)
+        self._crossings(moved, 1.0, change)
+        self._last = _Undo(pairs, self.value, self.hops, list(self.log), list(self.times))
+        self._apply(change, self._last)
+        self.value = self._value(self._components())
+        return self.value - self._last.value
 
-    def _crossings(self, x: int, sign: float, done: set[int], change: dict[int, float]) -> None:
-        """Add `sign` times what block x sends and gets over uplinks, but for blocks `done`.
+    def undo(self) -> None:
+        """Take the last swap back, once."""
+        last = self._last
+        self._exchange(last.pairs)
+        self.value, self.hops, self.log, self.times = last.value, last.hops, last.log, last.times
+        for key, count in last.counts:
+            self.count[key] = count
+        for part, end, load, row in last.ends:
+            self.load[part, end] = load
+            self._rows[part][end] = row
+
+    def _exchange(self, pairs: list[tuple[int, int]]) -> None:
+        group = self.group
+        for x, y in pairs:
+            group[x], group[y] = group[y], group[x]
+
+    def _crossings(self, moved: list[int], sign: float, change: dict[int, float]) -> None:
+        """Add `sign` times what the blocks `moved` send and get over uplinks, to each other once.
 
         Keys of `change` are (column * 2 + way) * groups + group.
         """
-        groups, group, ancestors = self.groups, self.group, self.ancestors
-        here = group[x]
-        mine = ancestors[here]
-        for z, column, out, back in self.neighbours[x]:
-            there = group[z]
-            if there == here or z in done:
-                continue
-            up = column * 2 * groups
-            down = up + groups
-            for a, b in zip(mine, ancestors[there], strict=True):
-                if a == b:
-                    if a >= 0:
-                        break
+        groups, group, ancestors, neighbours = self.groups, self.group, self.ancestors, self.neighbours
+        done: set[int] = set()
+        for x in moved:
+            here = group[x]
+            mine = ancestors[here]
+            for z, column, out, back in neighbours[x]:
+                there = group[z]
+                if there == here or z in done:
                     continue
-                if a >= 0:
-                    change[up + a] = change.get(up + a, 0.0) + sign * out
-                    change[down + a] = change.get(down + a, 0.0) + sign * back
-                if b >= 0:
-                    change[down + b] = change.get(down + b, 0.0) + sign * out
-                    change[up + b] = change.get(up + b, 0.0) + sign * back
+                up = column * 2 * groups
+                down = up + groups
+                for a, b in zip(mine, ancestors[there], strict=True):
+                    if a == b:
+                        if a >= 0:
+                            break
+                        continue
+                    if a >= 0:
+                        change[up + a] = change.get(up + a, 0.0) + sign * out
+                        change[down + a] = change.get(down + a, 0.0) + sign * back
+                    if b >= 0:
+                        change[down + b] = change.get(down + b, 0.0) + sign * out
+                        change[up + b] = change.get(up + b, 0.0) + sign * back
+            done.add(x)
 
-    def _apply(self, change: dict[int, float]) -> None:
-        width = 2 * self.groups
+    def _apply(self, change: dict[int, float], undo: _Undo) -> None:
+        """Make the change of counts, and keep in `undo` what it replaces."""
+        width, rows, parts = 2 * self.groups, self._rows, self._part_of
         live = [(key, amount * self._scale[key]) for key, amount in change.items() if abs(amount) > 1e-9]
-        touched = sorted({(self._part_of[key], key % width) for key, _ in live})
-        if self.hashed:
-            for part, end in touched:
-                a = self._axis_of_part[part]
-                self.log[a] = self.log[a] - self._row(part, end)
+        touched = sorted({(parts[key], key % width) for key, _ in live})
+        undo.ends = [(part, end, float(self.load[part, end]), rows[part][end]) for part, end in touched]
+        undo.counts = [(key, self.count[key]) for key, _ in live]
         for key, amount in live:
             self.count[key] += amount
-            self.load[self._part_of[key], key % width] += amount * self._seconds[key]
+            self.load[parts[key], key % width] += amount * self._seconds[key]
             self.hops += amount * self._hops[key]
-        if self.hashed:
-            for part, end in touched:
-                a = self._axis_of_part[part]
-                self.log[a] = self.log[a] + self._row(part, end)
-            for a in {self._axis_of_part[part] for part, _ in touched}:
-                self.times[a] = self.tables[self.axes[a][0]].seconds(self.log[a])
+        if not self.hashed:
+            return
+        axes = {self._axis_of_part[part] for part, _ in touched}
+        for a in axes:
+            self.log[a] = self.log[a].copy()
+        for part, _, _, row in undo.ends:
+            self.log[self._axis_of_part[part]] -= row
+        for part, end in touched:
+            rows[part][end] = row = self._row(part, end)
+            self.log[self._axis_of_part[part]] += row
+        for a in axes:
+            self.times[a] = self.tables[self.axes[a][0]].seconds(self.log[a])
+
+
+@dataclass(slots=True)
+class _Undo:
+    """What a swap replaced: counts by key, and of each end of an uplink (part, end) its load and log-probabilities."""
+
+    pairs: list[tuple[int, int]]
+    value: float
+    hops: float
+    log: list[FloatArray]
+    times: list[float]
+    counts: list[tuple[int, float]] = field(default_factory=list)
+    ends: list[tuple[int, int, float, FloatArray]] = field(default_factory=list)
 
 
 def _neighbours(blocks: Blocks, first_column: list[int]) -> list[list[tuple[int, int, float, float]]]:

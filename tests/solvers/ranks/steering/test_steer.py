@@ -56,7 +56,11 @@ def test_swaps_keep_the_value_that_a_recount_gives(
     for _ in range(30):
         x, y, z, w = rng.choice(len(host), 4, replace=False).tolist()
         swaps.append([(x, y), (z, w)])
-        before = state.value
+        before, counts, log = state.value, list(state.count), [row.copy() for row in state.log]
+        state.swap(swaps[-1])
+        state.undo()
+        assert (state.value, state.count) == (before, counts)
+        assert all((a == b).all() for a, b in zip(state.log, log, strict=True))
         assert before + state.swap(swaps[-1]) == pytest.approx(state.value)
     assert state._components() == pytest.approx(pricer.parts(np.array(state.group)), rel=1e-9)
     for pairs in reversed(swaps):
