@@ -22,6 +22,7 @@ from topoplan.topologies.readers.schedulers import (
 )
 from topoplan.topologies.readers.simulators import astrasim, infragraph, simai, simgrid
 from topoplan.topologies.reading import HOST, ISLANDS, NETWORK, Reader, ReadOptions, decode
+from topoplan.topologies.unread import explain
 
 __all__ = ["READERS", "ReadOptions", "Reader", "decode", "detect", "read"]
 
@@ -153,6 +154,8 @@ def detect(text: str, *, path: str = "-") -> Reader:
     for reader in READERS:
         if reader.sniff(text):
             return reader
+    if known := explain(text):
+        raise InputError(known[0], place=Place(path), hint=known[1])
     raise InputError("no known topology format", place=Place(path), hint=f"formats: {_names()}; choose with --format")
 
 

@@ -15,17 +15,19 @@ from topoplan.topologies.trees.site import host_name
 from topoplan.topologies.trees.tree import build
 
 _SNIFF = re.compile(
-    r"\"(?:rdmaTopologyData|customerHPCIslandId|customerNetworkBlock|customerLocalBlock|hpc-island-id|hpcIslandId)\"\s*:"
+    r"\"(?:rdmaTopologyData|customerHPCIslandId|customerNetworkBlock|customerLocalBlock"
+    r"|(?:compute[-_]?)?(?:hpc[-_]?island|network[-_]?block|local[-_]?block)[-_]?id)\"\s*:",
+    re.IGNORECASE,
 )
 _HOST_LINE = re.compile(r"\s*([^\s:{}\[\]\",]+)\s*:\s*(\{.*\})\s*,?")  # as pdsh puts the host before its metadata
-# Keys without case, hyphens and underscores: metadata, then the compute host API. Coarsest first.
+# Keys without case, hyphens and underscores: metadata, compute host API, capacity topology API. Coarsest first.
 _LEVELS = (
-    ("customerhpcislandid", "hpcislandid"),
-    ("customernetworkblock", "networkblockid"),
-    ("customerlocalblock", "localblockid"),
+    ("customerhpcislandid", "hpcislandid", "computehpcislandid"),
+    ("customernetworkblock", "networkblockid", "computenetworkblockid"),
+    ("customerlocalblock", "localblockid", "computelocalblockid"),
 )
-_ISLAND = ("customergpumemoryfabric", "gpumemoryfabricid")
-_NAMES = ("hostname", "nodename", "node", "name", "displayname", "instanceid", "id")
+_ISLAND = ("customergpumemoryfabric", "gpumemoryfabricid", "computegpumemoryfabricid")
+_NAMES = ("hostname", "nodename", "node", "name", "displayname", "instanceid", "id", "customerhostid")
 
 
 def sniff(text: str) -> bool:
@@ -113,7 +115,7 @@ def _row(name: object, entry: Any, place: Place) -> Row:
         host_name(name, place),
         tuple(_id(value, place) for value in ids if value),
         _id(island, place) if island else "",
-        text_at(own, "shape"),
+        text_at(own, "shape") or text_at(own, "instanceshape"),
         place=place,
     )
 

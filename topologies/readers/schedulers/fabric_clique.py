@@ -27,12 +27,12 @@ _ZERO = "00000000-0000-0000-0000-000000000000"  # what nvidia-smi shows until a 
 
 
 def sniff(text: str) -> bool:
-    """Whether the first line that says anything gives a host a ClusterUUID."""
+    """Whether the first line that says anything gives a host a ClusterUUID or a clique."""
     for line in text[:SNIFF_CHARS].split("\n"):
         if len(line) > _MAX_LINE:
             return False
         if line.strip() and not line.lstrip().startswith("#") and not _HEADER.fullmatch(line):
-            return _LINE.fullmatch(line) is not None
+            return _LINE.fullmatch(line) is not None or _CLIQUE.fullmatch(line) is not None
     return False
 
 

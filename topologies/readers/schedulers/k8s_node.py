@@ -123,6 +123,10 @@ def _number(value: object) -> int:
 
 def _kind(gpus: int, sizes: tuple[int, ...], labels: dict[str, str]) -> tuple[HostType | None, str]:
     """Type of a node's host, and what of it is a guess."""
+    instance = labels.get("node.kubernetes.io/instance-type", "")
+    by_type = guess.of_instance(instance)
+    if by_type and gpus in (-1, by_type.gpus) and not sizes:
+        return by_type, guess.told_of(instance)
     if gpus <= 0:
         return None, ""
     if sizes:
@@ -132,10 +136,6 @@ def _kind(gpus: int, sizes: tuple[int, ...], labels: dict[str, str]) -> tuple[Ho
             "MIG slices: which GPU holds which (alike, or on as few as hold them), no NVLink between them, "
             "and a NIC of 400 Gb/s for each GPU"
         )
-    instance = labels.get("node.kubernetes.io/instance-type", "")
-    by_type = guess.of_instance(instance)
-    if by_type and by_type.gpus == gpus:
-        return by_type, guess.told_of(instance)
     memory = _number(labels.get("nvidia.com/gpu.memory"))  # MiB
     product = next((labels[key] for key in _PRODUCTS if key in labels), "")
     size = float(labels["nvidia.com/gpu.memory"]) * 2**20 if memory else None

@@ -19,7 +19,6 @@ from topoplan.model.fabric import Fabric
 from topoplan.model.host_type import HostType
 from topoplan.topologies.cables.wiring import Wire, Wiring, wired_fabric
 from topoplan.topologies.documents import list_at, load, mapping_at, text_at
-from topoplan.topologies.hosts.devices import DEFAULT_SCALE_UP_SOURCE
 from topoplan.topologies.names.roles import HOST, SWITCH, role_of_name
 from topoplan.topologies.readers.simulators.infragraph_device import Device, lone_host, read_device
 from topoplan.topologies.reading import MAX_HOSTS, SNIFF_CHARS, ReadOptions, quoted
@@ -63,7 +62,8 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
     if not wiring.wires:
         return lone_host(devices, top, path, options)
     types: dict[str, HostType] = {}
-    untold, unknown = set(), set()
+    untold: dict[str, set[str]] = {}  # source of an assumed figure -> devices that it is for
+    unknown = set()
     for name, instance in instance_of.items():
         kind = instances[instance][0]
         known = devices.get(kind)
@@ -75,11 +75,12 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
         wiring.roles[name] = role
         if role == HOST and known:
             types[name], told = known.host_type(devices, speeds)
-            untold |= set() if told else {kind}
+            if not told:
+                untold.setdefault(known.usual_scale_up[1], set()).add(kind)
     if unknown:
         wiring.assumed.append(f"devices that are not defined here, by their names: {', '.join(sorted(unknown)[:8])}")
-    if untold:
-        wiring.assumed.append(f"scale-up bandwidth of a GPU of {', '.join(sorted(untold))}: {DEFAULT_SCALE_UP_SOURCE}")
+    for source, kinds in sorted(untold.items()):
+        wiring.assumed.append(f"scale-up bandwidth of a GPU of {', '.join(sorted(kinds))}: {source}")
     return wired_fabric(wiring, path, options, name=text_at(top, "name"), types=types, told="as their devices say")
 
 

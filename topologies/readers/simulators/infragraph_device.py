@@ -14,8 +14,9 @@ from topoplan.model.fabric import Fabric, Host
 from topoplan.model.host_type import HostType, Nic, numbered
 from topoplan.topologies.cables.cabling import Components
 from topoplan.topologies.documents import list_at, mapping_at, text_at
-from topoplan.topologies.hosts.devices import DEFAULT_SCALE_UP_BYTES_PER_S, DEFAULT_SCALE_UP_SOURCE
+from topoplan.topologies.hosts.devices import DEFAULT_SCALE_UP_BYTES_PER_S, DEFAULT_SCALE_UP_SOURCE, by_name
 from topoplan.topologies.reading import MAX_HOSTS, ReadOptions, clean_name, fabric_name, quoted
+from topoplan.units import format_bandwidth
 
 _MAX_PARTS = 4096  # assumed: GPUs in a device
 _MAX_EDGES = 65_536  # of one device: 256 GPUs on 256 switches
@@ -36,12 +37,25 @@ class Device:
         Pairs of "component.index" and the link between them.
     speeds
         Link -> bytes/s, where the device says it.
+    about
+        What is written of its xpus and of the device, which may name the GPUs.
     """
 
     name: str
     parts: dict[str, tuple[str, int]] = field(default_factory=dict)
     edges: list[tuple[str, str, str]] = field(default_factory=list)
     speeds: dict[str, float] = field(default_factory=dict)
+    about: str = ""
+
+    @property
+    def usual_scale_up(self) -> tuple[float, str]:
+        """Bytes/s of a GPU each direction where no link has a speed, and where that figure is from."""
+        generation = by_name(self.about)
+        if generation is None:
+            return DEFAULT_SCALE_UP_BYTES_PER_S, DEFAULT_SCALE_UP_SOURCE
+        speed = generation.links * generation.link_bytes_per_s
+        title = f"{format_bandwidth(speed, bits=False)} each direction, as {generation.title} of GPUs called so has"
+        return speed, title
 
     def count_of(self, component: str) -> int:
         """How many components of that name there are."""
@@ -76,7 +90,7 @@ class Device:
         if len(domains) != gpus:  # GPUs inside a device of this one
             domains, largest = (), gpus
         told = bool(speed) or largest == 1
-        speed = speed or DEFAULT_SCALE_UP_BYTES_PER_S
+        speed = speed or self.usual_scale_up[0]
         kind = HostType(clean_name(self.name) or "host", gpus, tuple(nics), largest, speed, domains=domains)
         return kind, told
 
@@ -110,6 +124,9 @@ def read_device(item: Any, path: str) -> Device:
         if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MAX_PORTS:
             raise InputError(f"device {quoted(device.name)}: a count is out of bounds", place=Place(path))
         device.parts[text_at(part, "name")] = (kind, count)
+        if kind == "xpu":
+            device.about += f"{text_at(part, 'name')} {text_at(part, 'description')} "
+    device.about += f"{device.name} {text_at(item, 'description')}"
     for link in list_at(item, "links"):
         bandwidth = mapping_at(link, "physical", "bandwidth") or mapping_at(link, "bandwidth")
         for unit, factor in (("bits", 1e9 / 8), ("bytes", 1e9)):
@@ -220,10 +237,17 @@ def lone_host(devices: Mapping[str, Device], top: Mapping[str, Any], path: str, 
     if kind.nics and not options.host_type:
         assumed.append("speed of NICs: 400 Gb/s, as the file does not say")
     if not told and not options.host_type:
-        assumed.append(f"scale-up bandwidth of a GPU: {DEFAULT_SCALE_UP_SOURCE}")
+        assumed.append(f"scale-up bandwidth of a GPU: {device.usual_scale_up[1]}")
     more = [f"{len(hosts) - 1} further devices with xpus were left out"] if len(hosts) > 1 else []
-    if len(list_at(top, "instances")) > MAX_HOSTS:
+    instances = list_at(top, "instances")
+    if len(instances) > MAX_HOSTS:
         raise InputError("too many instances", place=Place(path))
+    absent = sorted({text_at(item, "device") for item in instances} - devices.keys() - {""})
+    if absent:
+        more.append(
+            f"parts that are devices of another file were left out, NICs among them perhaps: "
+            f"{', '.join(quoted(name) for name in absent[:4])} (put all devices into one file)"
+        )
     return Fabric(
         name=fabric_name(path),
         routing=options.routing or "ecmp",

@@ -225,6 +225,26 @@ def test_infragraph_slices_and_devices() -> None:
     assert "listed twice" in refusal(text.replace("name: leaf,", "name: host,"))
 
 
+def test_infragraph_devices_alone() -> None:
+    text = """
+devices:
+  - name: box
+    description: a server with {}
+    components: [{{name: xpu, count: 2, type: xpu}}, {{name: sw, count: 1, type: custom}}]
+    connections: [xpu.0.nvlink.sw.0, xpu.1.nvlink.sw.0]
+    instances: [{{name: card, device: cx7}}]
+instances: [{{name: card, device: cx7}}]
+"""
+    fabric = read(text.format("two NVIDIA A100 GPUs"))
+    assert fabric.host_types[0].scale_up_bandwidth_bytes_per_s == 300e9
+    assert any("300 GB/s each direction, as NVLink 3" in line for line in fabric.assumed)
+    assert any("'cx7'" in line and "one file" in line for line in fabric.warnings)
+    other = read(text.format("two accelerators").replace("instances: [{name: card, device: cx7}]\n", ""))
+    assert other.host_types[0].scale_up_bandwidth_bytes_per_s == 450e9
+    assert any("H100" in line for line in other.assumed)
+    assert other.warnings == ()
+
+
 def test_graphs_of_others() -> None:
     graph, link = read(EXAMPLES["graphml"][0]), read(EXAMPLES["node-link"][0])
     assert (graph.host_names, link.host_names) == (("n1", "n2"), ("gpu-1", "gpu-2"))

@@ -132,11 +132,28 @@ class TestGcp:
         assert paths(read(yaml)) == {"vm-1": ["r", "c"]}
 
     @pytest.mark.parametrize(
+        "text",
+        [
+            "vm-1 /c/r/h\nvm-2 /c/s/h\n",
+            "NAME  PHYSICAL_HOST\nvm-1  /c/r/h\nvm-2  /c/s/h\n",
+            "name,physicalHost\nvm-1,/c/r/h\n\nvm-2,/c/s/h\n",
+            "vm-1: /c/r/h\nvm-2: /c/s/h\n",
+        ],
+        ids=["value", "table", "csv", "yaml"],
+    )
+    def test_tables(self, text: str) -> None:
+        for given in (text, text.replace("\n", "\r\n"), "\ufeff" + text):
+            assert formats.detect(given).name == "gcp"
+            assert paths(read(given)) == {"vm-1": ["r", "c"], "vm-2": ["s", "c"]}
+
+    @pytest.mark.parametrize(
         ("text", "message"),
         [
             ('[{"name": "a", "physicalHost": "/1/2/3/4/5"}]', "5 levels"),
             ('[{"physicalHost": "/1/2"}]', "name of a host must be a text"),
             ('{"items": []}', "no list of instances"),
+            ("vm-1 /c/r/h\nvm-2\n", "2: this line is no instance"),
+            ("vm-1 /c/r/h\nvm-1 /c/r/h\n", "listed twice"),
             ('[{"name": "a b", "physicalHost": "/1/2"}]', "refused"),
         ],
     )
@@ -175,13 +192,27 @@ class TestOci:
                     ]
                 }
             },
+            [
+                {
+                    "id": "ocid1.computebaremetalhost.x",
+                    "instance-id": name,
+                    "compute-hpc-island-id": data["customerHPCIslandId"],
+                    "compute-network-block-id": data["customerNetworkBlock"],
+                    "compute-local-block-id": data["customerLocalBlock"],
+                    "compute-gpu-memory-fabric-id": data.get("customerGpuMemoryFabric"),
+                }
+                for name, data in HOSTS.items()
+            ],
         ],
-        ids=["pdsh", "mapping", "flat list", "nested list", "API"],
+        ids=["pdsh", "mapping", "flat list", "nested list", "API", "capacity topology"],
     )
     def test_shapes(self, data: object) -> None:
         fabric = read(data)
         assert paths(fabric) == {"n1": ["l1", "n", "h"], "n2": ["l1", "n", "h"], "n3": ["l2", "m", "h"]}
         assert [(i.name, i.hosts) for i in fabric.islands] == [("f", fabric_hosts(fabric, "n1", "n2"))]
+
+    def test_metadata_of_one_host(self) -> None:
+        assert paths(read(rdma("h", "n", "l") | {"customerHostId": "n7"})) == {"n7": ["l", "n", "h"]}
 
     def test_ocids_are_shortened(self) -> None:
         data = rdma(*(f"ocid1.block.oc1.iad.{letter * 60}" for letter in "abc"))

@@ -40,6 +40,8 @@ def test_cliques_split_a_rack() -> None:
     assert islands("".join(f"n{i},{A},{2 - i % 2}\n" for i in range(1, 5))) == expected
     smi = "".join(f"n{i}: ClusterUUID : {A}\nn{i}: CliqueId : {2 - i % 2}\n" for i in range(1, 5))
     assert islands(smi) == expected
+    pairs = [(f"n{i}: CliqueId : {2 - i % 2}\n", f"n{i}: ClusterUUID : {A}\n") for i in range(1, 5)]
+    assert islands("".join(clique + uuid for clique, uuid in pairs)) == expected
 
 
 def test_hosts_without_a_fabric_stand_alone() -> None:

@@ -180,6 +180,17 @@ def test_gpus_come_from_the_node() -> None:
     assert any("some GPUs are not allocatable" in w and w.endswith("n3") for w in fabric.warnings)
 
 
+def test_the_instance_type_counts_where_no_capacity_is_listed() -> None:
+    fabric = read(
+        node("n1", {"node.kubernetes.io/instance-type": "a4x-highgpu-4g"}, capacity={}), node("n2", capacity={})
+    )
+    kind = {h.name: fabric.host_types[h.type].name for h in fabric.hosts}
+    assert kind == {"n1": "a4x-highgpu-4g", "n2": "assumed-8-gpu"}
+    assert any("a4x-highgpu-4g: assumed from memory" in line for line in fabric.assumed)
+    empty = node("n1", {"node.kubernetes.io/instance-type": "a4x-highgpu-4g"}, capacity={"cpu": "8"})
+    assert [h.name for h in read(empty, node("n2", capacity=GPUS)).hosts] == ["n2"]
+
+
 def test_mig_slices_are_places_on_gpus() -> None:
     single = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", "nvidia.com/gpu.count": "16"}
     fabric = read(
