@@ -164,11 +164,10 @@ def test_torchrun_scripts_agree(whole_hosts: RankPlacement, write_all: Write) ->
         assert "--rdzv-backend=static --master-addr=h6 --master-port=29500 --no-python a b" in found.stdout
 
 
-def test_openmpi_starts_the_program(any_ranks: RankPlacement, write_all: Write) -> None:
+@pytest.mark.parametrize("version", ["mpirun (Open MPI) 5.0.3", "mpirun.openmpi (OpenRTE) 4.1.4"])
+def test_openmpi_starts_the_program(any_ranks: RankPlacement, write_all: Write, version: str) -> None:
     folder = write_all(get_launcher("openmpi").write(LaunchRequest(any_ranks)))
-    fake = program(
-        folder, "mpirun", 'if [ "$1" = --version ]; then echo "mpirun (Open MPI) 5.0.3"; else printf "[%s]" "$@"; fi\n'
-    )
+    fake = program(folder, "mpirun", f'if [ "$1" = --version ]; then echo "{version}"; else printf "[%s]" "$@"; fi\n')
     result = run([str(folder / "run.sh"), "train", "a b"], MPIRUN=fake, MPIRUN_OPTIONS="-x FOO --quiet")
     options = f"[-np][9][--hostfile][{folder}/hosts.seq][--map-by][seq][--bind-to][none][-x][FOO][--quiet]"
     assert result.stdout == f"{options}[{folder}/topoplan-env][train][a b]", result.stderr

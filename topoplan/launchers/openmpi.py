@@ -23,7 +23,7 @@ _RUN = """\
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 mpirun=${MPIRUN:-mpirun}
 @ARGUMENTS_TEXT@case $("$mpirun" --version 2>&1) in
-    *"(Open MPI)"*) ;;
+    *"(Open MPI)"* | *"(OpenRTE)"*) ;; # the latter: mpirun.openmpi and orterun of Open MPI 4
     *)
         echo "$0: $mpirun is not Open MPI; MPIRUN=/path/to/mpirun names another" >&2
         exit 2

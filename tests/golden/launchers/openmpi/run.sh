@@ -12,7 +12,7 @@ if [ $# -eq 0 ]; then
     exit 2
 fi
 case $("$mpirun" --version 2>&1) in
-    *"(Open MPI)"*) ;;
+    *"(Open MPI)"* | *"(OpenRTE)"*) ;; # the latter: mpirun.openmpi and orterun of Open MPI 4
     *)
         echo "$0: $mpirun is not Open MPI; MPIRUN=/path/to/mpirun names another" >&2
         exit 2
