@@ -8,6 +8,7 @@ killed process left behind is removed by the next lab.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -21,6 +22,9 @@ from types import TracebackType
 NETNS = Path("/etc/netns")  # `ip netns exec NAME` mounts the files of NETNS/NAME over those of /etc
 PREFIX = "tplab"
 BURST = "32k"  # bytes that tbf lets through at once: more would make small messages look faster than the link is
+# Bytes of headers of a packet: Ethernet's, without the checksum, which neither tbf nor counters see; and IPv4 20 (RFC
+# 791), TCP 20 (RFC 9293) with its timestamps 12 (RFC 7323, appendix A).
+ETHERNET, TCP_IP = 14, 52
 QUEUE = "8m"  # what waits behind tbf before it drops: dropped packets would measure TCP's timers, not the links
 # rsh, and ssh with the options that launchers give it; host names reach the shell as arguments alone.
 AGENT = """#!/bin/sh
@@ -54,14 +58,23 @@ class Lab:
         Rate of each rack's uplink and of each host's NIC in tc's words, each direction; "" leaves NICs unshaped.
     mtu
         Largest packet, bytes.
+    sockets
+        Kernel settings of every host, by their names below net.ipv4: {"tcp_congestion_control": "reno"}.
     """
 
     def __init__(
-        self, racks: Mapping[str, int], folder: Path, uplink: str = "200mbit", nic: str = "", mtu: int = 1500
+        self,
+        racks: Mapping[str, int],
+        folder: Path,
+        uplink: str = "200mbit",
+        nic: str = "",
+        mtu: int = 1500,
+        sockets: Mapping[str, str] | None = None,
     ) -> None:
         self.prefix = f"{PREFIX}-{os.getpid():x}-{secrets.token_hex(2)}"
         self.racks = dict(racks)
         self.uplink, self.nic, self.mtu = uplink, nic, mtu
+        self.sockets = dict(sockets or {})
         self.bin = folder / "lab-bin"
         self.agent = self.bin / "lab-rsh"
         self._made: list[str] = []
@@ -132,6 +145,18 @@ class Lab:
                 _call("tc", "-n", self.namespace(host), *f"qdisc replace dev eth0 {tbf.format(nic)}".split())
         _call("tc", "-n", f"{self.prefix}-fabric", "-batch", "-", text="\n".join(fabric) + "\n")
 
+    def uplink_payload(self) -> list[tuple[int, int]]:
+        """Bytes that have left and entered each rack so far, without headers: acknowledgements count nothing."""
+        shown = subprocess.run(
+            ["ip", "-n", f"{self.prefix}-fabric", "-s", "-j", "link"], capture_output=True, text=True, check=True
+        )
+        sent = {}
+        for link in json.loads(shown.stdout):
+            counted = link["stats64"]["tx"]
+            # a large send is one packet here until tbf cuts it, and has one header as long as it is
+            sent[link["ifname"]] = int(counted["bytes"]) - int(counted["packets"]) * (ETHERNET + TCP_IP)
+        return [(sent[f"up{rack}"], sent[f"down{rack}"]) for rack in sorted(set(self.racks.values()))]
+
     def _build(self) -> None:
         fabric = f"{self.prefix}-fabric"
         for name in (fabric, *map(self.namespace, self.racks)):
@@ -142,6 +167,9 @@ class Lab:
         for host in self.racks:
             own = f"link set lo up\naddr add {self.address(host)}/16 dev eth0\nlink set eth0 up\n"
             _call("ip", "-n", self.namespace(host), "-batch", "-", text=own)
+            if self.sockets:
+                words = [f"net.ipv4.{name}={value}" for name, value in self.sockets.items()]
+                _call("ip", "netns", "exec", self.namespace(host), "sysctl", "-qw", *words)
             folder = NETNS / self.namespace(host)
             folder.mkdir(parents=True)
             (folder / "hosts").write_text(names)

@@ -1,0 +1,1 @@
+"""Placement on shaped links, measured: ``python -m tests.benchmarks.links``."""
