@@ -11,7 +11,7 @@ from topoplan.launchers import LAUNCHERS, LaunchRequest, get_launcher, kubernete
 from topoplan.launchers.slurm import node_list
 from topoplan.model.placement import RankPlacement
 
-ANY_RANKS = ("openmpi", "mpich", "intelmpi", "slurm", "ray", "rankmap")
+ANY_RANKS = ("openmpi", "mpich", "intelmpi", "slurm", "ray", "devicemesh", "rankmap")
 WHOLE_HOSTS = ("torchrun", "deepspeed", "accelerate", "dlrover", "megatron")
 CASES = [*((name, "any_ranks") for name in ANY_RANKS), *((name, "whole_hosts") for name in WHOLE_HOSTS)]
 
@@ -58,7 +58,7 @@ def test_says_who_uses_it_and_what_reorders_it(name: str, case: str, request: py
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_shellcheck(name: str, case: str, shellcheck: Callable[[str], None], request: pytest.FixtureRequest) -> None:
     scripts = [text for text in _files(name, case, request).values() if text.startswith("#!")]
-    assert scripts or name in ("rankmap", "ray")
+    assert scripts or name in ("rankmap", "ray", "devicemesh")
     for text in scripts:
         shellcheck(text)
 

@@ -81,7 +81,7 @@ def test_shell_probe_passes_shellcheck(shellcheck: Callable[[str], None]) -> Non
     shellcheck(probe_files()[SHELL_PROBE].text)
 
 
-@pytest.mark.parametrize("module", ["probe", "whoami"])
+@pytest.mark.parametrize("module", ["probe", "whoami", "ray_plan", "mesh"])
 def test_portable_programs_need_python_3_8_and_no_package(module: str) -> None:
     tree = ast.parse(bundle(module), feature_version=OLDEST)
     imports = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -10,9 +12,23 @@ _FOLDER = Path(__file__).parent / "portable"
 _PACKAGE = "topoplan.launchers.portable."
 
 
+def bundle(module: str, values: Mapping[str, str] | None = None) -> str:
+    """Source of a portable program that runs by itself, without a first line for the shell.
+
+    Parameters
+    ----------
+    values
+        Python text of constants of the program, by all that stands before their " = ": "PORT", or with its type.
+    """
+    text = _bundled(module)
+    for name, value in (values or {}).items():
+        text, count = re.subn(rf"^{re.escape(name)} = .*$", lambda _: f"{name} = {value}", text, flags=re.MULTILINE)  # noqa: B023 - called at once
+        assert count == 1, name
+    return text
+
+
 @cache
-def bundle(module: str) -> str:
-    """Source of a portable program that runs by itself, without a first line for the shell."""
+def _bundled(module: str) -> str:
     parts: list[str] = []
     for name in _in_order(module):
         source = _source(name)

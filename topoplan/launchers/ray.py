@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from topoplan.errors import InfeasibleError
@@ -41,12 +40,9 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
             "Reordered silently by actors that are started in another way: Ray keeps no order of nodes.",
         ]
     )
-    text = bundle("ray_plan")
-    for name, value in (("MASTER_PORT", request.master_port), ("NCCL_TOPO_FILE", repr(request.nccl_topo_file))):
-        line = f"{name} = {value}"
-        text = re.sub(rf"^{name} = .*$", lambda _, line=line: line, text, count=1, flags=re.MULTILINE)  # type: ignore[misc]
+    values = {"MASTER_PORT": str(request.master_port), "NCCL_TOPO_FILE": repr(request.nccl_topo_file)}
     return {
-        MODULE: LaunchFile(head + text),
+        MODULE: LaunchFile(head + bundle("ray_plan", values)),
         TABLE: LaunchFile(comment([f"{plan}. Used by {MODULE}."]) + table_text(rows)),
     }
 

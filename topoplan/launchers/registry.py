@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from topoplan.launchers import (
     accelerate,
     deepspeed,
+    devicemesh,
     dlrover,
     intelmpi,
     kubernetes,
@@ -36,6 +37,7 @@ LAUNCHERS: dict[str, Launcher] = {
         megatron.LAUNCHER,
         ray.LAUNCHER,
         dlrover.LAUNCHER,
+        devicemesh.LAUNCHER,
         *kubernetes.LAUNCHERS,
         rankmap.LAUNCHER,
         shim.LAUNCHER,
