@@ -41,6 +41,10 @@ def test_head_and_all(topoplan: Callable[..., Result]) -> None:
         "  groups: 2 leaf, 1 spine",
         "  unavailable: 2 hosts, rack1-tray[01-02]",
     ]
+    assert shown[-2:] == [
+        "inside gb200-tray (36 hosts): 4 GPUs, one NVLink domain, 900 GB/s a GPU",
+        "  GPU 0-3: NICs 0-3, rails 0-3, 400 Gb/s",
+    ]
     assert "4 x" in topoplan("show", "azure-ndv5").out
     assert "4 x" not in topoplan("show", "azure-ndv5", "--all").out.replace("4 x 400", "")
 
@@ -51,6 +55,7 @@ def test_json_is_the_contract(topoplan: Callable[..., Result]) -> None:
         "name", "hosts", "gpus", "nics", "islands", "groups", "links", "unavailable", "assumed", "warnings"
     }  # fmt: skip
     assert facts["groups"] == {"tor": 4, "agg": 2, "core": 0}
+    assert [entry["nics"][0]["rail"] for entry in facts["inside"]["hgx-h100"]] == list(range(8))
     assert (facts["planes"], facts["rails"], facts["host_types"]) == (2, 8, {"hgx-h100": 272})
 
 

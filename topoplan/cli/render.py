@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,6 +33,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], lef
         # names come from files: brackets in them are not markup
         shown.add_row(*(cell.replace("[", "\\[") for cell in row))
     Console(soft_wrap=False, highlight=False, width=None).print(shown)
+
+
+def wrapped(text: str, indent: int) -> None:
+    """Print a line on stdout, broken at the terminal's width, its further lines indented."""
+    width = max(40, shutil.get_terminal_size().columns)
+    click.echo(textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False))
 
 
 def note(text: str) -> None:

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from topoplan.cli import options, render
+from topoplan.reports.amounts import counted
 
 if TYPE_CHECKING:
     from topoplan.model.fabric import Fabric
@@ -22,13 +23,17 @@ Examples:
   topoplan show ibnetdiscover.out nvidia-smi-topo.txt
   topoplan show plan --svg plan.svg"""
 
+_TYPES_SHOWN = 4
+
 
 @click.command("show", epilog=EPILOG)
 @click.argument("what", nargs=-1, required=True, metavar="FABRIC...|PLAN")
 @click.option("--format", "format_name", metavar="FORMAT", help="Reader for a foreign file; by content otherwise.")
 @click.option("--host-type", metavar="NAME", help="What the hosts of a foreign file are (topoplan catalog).")
 @click.option("--svg", metavar="FILE", help="Draw the fabric, with the plan's stages on it, into FILE.")
-@click.option("--all", "everything", is_flag=True, help="A line for each group; those that are alike share one else.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Each group and host type; groups that are alike share a line else."
+)
 @options.output
 def command(
     what: tuple[str, ...],
@@ -38,7 +43,7 @@ def command(
     everything: bool,
     output: str,
 ) -> None:
-    """Show a fabric (tiers, groups, uplinks, free and broken hosts) or a plan.
+    """Show a fabric (groups, uplinks, free and broken GPUs, the NICs of each GPU) or a plan.
 
     Several topology files, or a folder of them, are merged as by topoplan import.
     """
@@ -68,10 +73,13 @@ def command(
         render.note(f"wrote {svg}")
     facts = fabric_summary(fabric)
     if output != "table":
-        render.document(facts, output)
+        from topoplan.planning.inside import gpu_map, used_types  # noqa: PLC0415 - help stays quick
+
+        render.document(facts | {"inside": {kind.name: gpu_map(kind) for kind, _ in used_types(fabric)}}, output)
         return
     _head(fabric, facts)
     _tree(fabric, fold=not everything)
+    _inside(fabric, everything=everything)
     render.notes("warning", fabric.warnings)
     render.notes("assumed", fabric.assumed)
 
@@ -82,21 +90,44 @@ def _head(fabric: Fabric, facts: dict[str, Any]) -> None:
 
     free = facts["free_gpus"]
     usable = f" ({free:,} usable)" if free < facts["gpus"] else ""
-    click.echo(f"{facts['name']}: {facts['hosts']:,} hosts, {facts['gpus']:,} GPUs{usable}")
+    click.echo(f"{facts['name']}: {counted(facts['hosts'], 'host')}, {counted(facts['gpus'], 'GPU')}{usable}")
     kinds = ", ".join(f"{count:,} x {name}" for name, count in facts["host_types"].items() if count)
     click.echo(f"  hosts: {kinds}")
     rails = f"{facts['rails']} rail{'s' * (facts['rails'] > 1)}"
     planes = f" in {facts['planes']} planes" if facts["planes"] > 1 else ""
-    click.echo(f"  network: {facts['nics']:,} NICs, {rails}{planes}, {facts['routing']} routing")
+    click.echo(f"  network: {counted(facts['nics'], 'NIC')}, {rails}{planes}, {facts['routing']} routing")
     domains = Counter(np.bincount(fabric.gpu_island).tolist())
-    click.echo(f"  NVLink domains: {', '.join(f'{n:,} of {size} GPUs' for size, n in sorted(domains.items()))}")
+    sizes = ", ".join(f"{n:,} of {counted(size, 'GPU')}" for size, n in sorted(domains.items()))
+    click.echo(f"  NVLink domains: {sizes}")
     groups = ", ".join(f"{count:,} {tier}" for tier, count in facts["groups"].items() if count)
     cables = f"; {facts['links']:,} cables between switches are listed" if facts["links"] else ""
     click.echo(f"  groups: {groups or 'none'}{cables}")
     if facts["unavailable"]:
         listed = names.compress(facts["unavailable"]).replace(",", ", ")
         short = listed if len(listed) <= 56 else f"{facts['unavailable'][0]} .. {facts['unavailable'][-1]}"
-        click.echo(f"  unavailable: {len(facts['unavailable'])} hosts, {short}")
+        click.echo(f"  unavailable: {counted(len(facts['unavailable']), 'host')}, {short}")
+
+
+def _inside(fabric: Fabric, *, everything: bool) -> None:
+    """Which NICs each GPU uses, for each host type."""
+    from topoplan.planning.inside import gpu_rows, scale_up_text, used_types  # noqa: PLC0415 - help stays quick
+
+    kinds = used_types(fabric)
+    click.echo()
+    for kind, hosts in kinds if everything else kinds[:_TYPES_SHOWN]:
+        places = counted(kind.gpus, "GPU")
+        if kind.slices:
+            places = f"{counted(kind.gpus, 'MIG slice')} on {counted(len(kind.slices), 'GPU')}"
+        render.wrapped(f"inside {kind.name} ({counted(hosts, 'host')}): {places}, {scale_up_text(kind)}", 2)
+        domains = len(set(kind.domain_of_gpu)) > 1
+        for row in gpu_rows(kind):
+            where = f"GPU {row.gpus}" if row.gpus else "not used by ranks"
+            where += f" (domain {row.domain})" if row.domain and domains else ""
+            rails = f"rail{'s' * (not row.rails.isdecimal())} {row.rails}" if row.rails else ""
+            told = ", ".join(part for part in (row.nics or "no NIC", rails, row.bandwidth) if part)
+            render.wrapped(f"  {where}: {told}", 4)
+    if len(kinds) > _TYPES_SHOWN and not everything:
+        click.echo(f"and {len(kinds) - _TYPES_SHOWN} more host types: --all lists each")
 
 
 def _tree(fabric: Fabric, *, fold: bool) -> None:
