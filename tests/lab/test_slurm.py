@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.plans import SEEDS, any_order, probe, shuffled_hosts
+from tests.lab.plans import SEEDS, any_order, cluster, probe, shuffled_hosts
 from tests.lab.slurmlab import SlurmLab, why_no_slurm
+from topoplan.files.job_yaml import parse_job
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
+from topoplan.planning.artefacts import plan_artefacts
+from topoplan.planning.folder import open_plan, save
+from topoplan.planning.solve import SolveOptions, solve
 
 if TYPE_CHECKING:
     from tests.lab.netlab import Lab
@@ -21,6 +26,15 @@ pytestmark = pytest.mark.lab
 RACKS = {"h0": 0, "h1": 1, "h2": 0, "h10": 1, "gpu-a1": 0, "gpu-b1": 1, "RackB-7": 0, "RackB-x": 1}
 SLURM = get_launcher("slurm")
 PROBE = probe("SLURM_PROCID")
+# Half of the nodes are enough.
+JOB = """
+apiVersion: topoplan/v1
+kind: Job
+name: inside
+model: mixtral-8x22b
+parallel: {tp: 2, pp: 1, dp: 4, ep: 4}
+batch: {sequence: 4096, micro_batch: 1, micro_batches: 4}
+"""
 Write = Callable[[Mapping[str, LaunchFile]], Path]
 
 
@@ -54,6 +68,25 @@ def test_the_script_keeps_the_order_in_an_allocation_too(slurm: SlurmLab, write_
     result = slurm.run("salloc", "--exclusive", f"--nodes={len(RACKS)}", str(folder / "run.sbatch"), *PROBE)
     assert result.returncode == 0, result.stderr
     assert compare(placement, parse_observed(result.stdout), SLURM) == []
+
+
+def test_a_plan_is_made_inside_the_allocation(slurm: SlurmLab, tmp_path: Path) -> None:
+    """plan.sbatch on all eight nodes, of a plan that was made for other six: four of them are enough, and are found."""
+    fabric = cluster(RACKS)
+    job = parse_job(JOB)
+    before = solve(job.job, fabric, SolveOptions(hosts=tuple(RACKS)[:6]))
+    save(str(tmp_path / "plan"), plan_artefacts(before, job.job, ["slurm"]), {})
+    out, script = tmp_path / "out.txt", tmp_path / "plan/launch/slurm/plan.sbatch"
+    env = {"TOPOPLAN_LAUNCH_DIR": str(script.parent), "TOPOPLAN": str(Path(sys.executable).parent / "topoplan")}
+    batch = slurm.run("sbatch", "--wait", f"--nodes={len(RACKS)}", f"--output={out}", str(script), *PROBE, env=env)
+    shown = out.read_text() if out.exists() else ""
+    assert batch.returncode == 0, f"{batch.stderr}\n{shown}\n{slurm.logs()}"
+    (folder,) = tmp_path.glob("plan-*")
+    placement = open_plan(str(folder)).plan.placement
+    assert placement is not None
+    observed = parse_observed("".join(line for line in shown.splitlines(keepends=True) if line.startswith("RANK=")))
+    assert compare(placement, observed, SLURM) == []
+    assert len(set(placement.host.tolist())) == 4
 
 
 def test_a_node_list_is_sorted_and_the_difference_is_explained(slurm: SlurmLab, write_files: Write) -> None:

@@ -7,10 +7,11 @@ distribution is exact, and may name a host in any lines.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 
 from topoplan.errors import InputError, Place
-from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
+from topoplan.launchers.base import MASTER_PORT, Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
 from topoplan.launchers.env import WRAPPER, wrapper
 from topoplan.launchers.shell import comment, default_arguments, fill, words
 from topoplan.launchers.table import FILE_NAME as TABLE
@@ -18,7 +19,7 @@ from topoplan.launchers.table import host_rows, table_text, with_gpus
 from topoplan.model.capability import Freedom
 from topoplan.names import compress, natural_key
 
-TASKS, BATCH = "tasks.hosts", "run.sbatch"
+TASKS, BATCH, PLAN_BATCH = "tasks.hosts", "run.sbatch", "plan.sbatch"
 _ARBITRARY = re.compile(r"--distribution[= ]arbitrary|-m[ ]?arbitrary")
 
 _ME = "${SLURMD_NODENAME:-$(uname -n)}"  # Slurm's own name of the node, in containers too
@@ -49,8 +50,38 @@ unset TOPOPLAN_HOST SLURM_NTASKS_PER_NODE SLURM_TASKS_PER_NODE SLURM_DISTRIBUTIO
 exec srun --ntasks=@RANKS@ --distribution=arbitrary --cpu-bind=none ${SRUN_OPTIONS:-} "$here/@WRAPPER_TEXT@" "$@"
 """
 
+_PLAN_BATCH = """\
+#!/bin/sh
+@HEADER_TEXT@#SBATCH --job-name=@NAME_TEXT@
+#SBATCH --nodes=@NODES_TEXT@
+#SBATCH --exclusive
+set -eu
+@ARGUMENTS_TEXT@# sbatch runs a copy of this file, so its folder may be another one than the file's own.
+inputs=
+for folder in "${TOPOPLAN_LAUNCH_DIR:-}" "$(dirname -- "$0")" "${SLURM_SUBMIT_DIR:-}"; do
+    if [ -z "$inputs" ] && [ -n "$folder" ] && [ -r "$folder/../../inputs/job.yaml" ]; then
+        inputs=$(CDPATH='' cd -- "$folder/../../inputs" && pwd)
+    fi
+done
+job=${TOPOPLAN_JOB:-$inputs/job.yaml}
+fabric=${TOPOPLAN_FABRIC:-$inputs/fabric.yaml}
+if [ ! -r "$job" ]; then
+    echo "@PLAN_TEXT@: no job at $job: sbatch from its folder, or set TOPOPLAN_JOB and TOPOPLAN_FABRIC" >&2
+    exit 2
+fi
+plan=${inputs%/inputs}
+out=${TOPOPLAN_OUT:-${plan:-$PWD/plan}-${SLURM_JOB_ID:?run me with sbatch, or in salloc}}
+# It plans within SLURM_JOB_NODELIST. The table goes to standard error: the program's output stays by itself.
+# shellcheck disable=SC2086  # options are words
+"${TOPOPLAN:-topoplan}" solve "$job" --topology "$fabric" --launcher slurm --no-report --out "$out"@SET_TEXT@ \\
+    ${TOPOPLAN_OPTIONS:-} >&2
+export TOPOPLAN_LAUNCH_DIR="$out/launch/slurm"
+exec "$TOPOPLAN_LAUNCH_DIR/@BATCH_TEXT@" "$@"
+"""
+
 _HINTS = (
     "start: cd slurm && sbatch run.sbatch PROGRAM [ARGS...]   (in salloc: ./run.sbatch PROGRAM)",
+    "on whatever nodes Slurm gives: sbatch plan.sbatch PROGRAM [ARGS...], which plans again inside its allocation",
     "reordered by: srun without --distribution=arbitrary, which sorts the nodes of any --nodelist",
 )
 _EXPLAINS = {
@@ -61,7 +92,7 @@ _EXPLAINS = {
     Symptom.ROUND_ROBIN: "tasks were dealt to nodes in turn, as --distribution=cyclic does: start run.sbatch",
     Symptom.BLOCKS: "each node was filled before the next, as --distribution=block does: start run.sbatch",
     Symptom.FOREIGN_HOST: "{host} is not in the plan: Slurm allocated other nodes than run.sbatch asks for; "
-    "plan again inside the allocation",
+    "start plan.sbatch, which plans inside its allocation",
     Symptom.GPU_ORDER: "the hosts are right but the GPUs are not: the program was started without " + WRAPPER,
 }
 
@@ -98,12 +129,40 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
         "TASKS_TEXT": TASKS,
         "WRAPPER_TEXT": WRAPPER,
     }
-    return {
+    files = {
         BATCH: LaunchFile(fill(_BATCH, values), executable=True),
         TASKS: LaunchFile(tasks + lines),
         WRAPPER: wrapper(request, rows, "SLURM_PROCID", BATCH, _ME),
         TABLE: LaunchFile(comment([f"{plan}. Used by {WRAPPER}."]) + table_text(rows)),
     }
+    if request.job is not None:
+        files[PLAN_BATCH] = LaunchFile(_plan_batch(request, values), executable=True)
+    return files
+
+
+def _plan_batch(request: LaunchRequest, values: Mapping[str, str | int]) -> str:
+    """A script that plans the same job on the nodes it gets, and starts what that plan wrote."""
+    header = comment(
+        [
+            f"The job of plan {request.label}, on whatever nodes Slurm gives.",
+            f"sbatch {PLAN_BATCH} PROGRAM [ARGS...] from this folder: plan inside the allocation (topoplan must be "
+            f"installed on its nodes), then start PROGRAM with the {BATCH} of that plan.",
+            "TOPOPLAN_JOB and TOPOPLAN_FABRIC name other inputs than this plan's; TOPOPLAN_OUT another folder for the "
+            "new plan than PLAN-JOBID, on storage that all nodes see; TOPOPLAN another topoplan. TOPOPLAN_OPTIONS adds "
+            "options (--previous PLAN); sbatch --nodes=N asks for more nodes to choose from.",
+            f"Reordered silently by what reorders {BATCH}: --distribution, --nodelist and --ntasks-per-node.",
+        ]
+    )
+    settings = [f"master_port={request.master_port}"] * (request.master_port != MASTER_PORT)
+    settings += [f"nccl_topo_file={request.nccl_topo_file}"] * bool(request.nccl_topo_file)
+    own = {
+        "HEADER_TEXT": header,
+        "SET_TEXT": "".join(f" --set {shlex.quote(setting)}" for setting in settings),
+        "ARGUMENTS_TEXT": default_arguments(request.program, f"sbatch {PLAN_BATCH} PROGRAM [ARGS...]"),
+        "PLAN_TEXT": PLAN_BATCH,
+        "BATCH_TEXT": BATCH,
+    }
+    return fill(_PLAN_BATCH, {**values, **own})
 
 
 def node_list(hosts: Iterable[str]) -> str:
