@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from topoplan.errors import InputError
 from topoplan.model.fabric import Fabric, HostType, Nic
 from topoplan.topologies.collect.sections import Collected
-from topoplan.topologies.hosts.devices import GPU_VENDORS, by_name, by_number
+from topoplan.topologies.collect.tools import ibstat_rows, slurm_node
+from topoplan.topologies.hosts.devices import GPU_VENDORS, by_name, by_number, is_virtual
 from topoplan.topologies.hosts.parts import FoundNic, HostParts, Notes, check_size, host_type
 from topoplan.topologies.hosts.pci_tree import Spot, paths, switches
 from topoplan.topologies.reading import ReadOptions, clean_name
@@ -18,6 +19,7 @@ from topoplan.topologies.reading import ReadOptions, clean_name
 _RATE = re.compile(r"\s*(\d{1,5}(?:\.\d{1,3})?)\s*Gb/sec.*")
 _PCI = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]", re.IGNORECASE)
 _GPU = re.compile(r"GPU \d+: (.*?)\s*\(UUID")
+_MAX_PLAIN = 64  # assumed: more front-end NICs than a host has
 _MAX_ROWS = 4096  # assumed: more ports and PCI devices than a host has
 
 ReadSmi = Callable[[str, str, ReadOptions], Fabric]
@@ -35,10 +37,17 @@ class Device:
     nets: tuple[str, ...]
 
 
+def port_rows(host: Collected) -> list[dict[str, str]]:
+    """Ports of RDMA devices: those of the kernel's tree, and of ibstat those that the tree does not show."""
+    own = [row for row in host.rows("infiniband") if row.get("device")]
+    seen = {row["device"] for row in own}
+    return own + [row for row in ibstat_rows(host.sections.get("ibstat", "")) if row["device"] not in seen]
+
+
 def devices(host: Collected) -> dict[str, Device]:
     """RDMA devices of a host by name."""
     found: dict[str, Device] = {}
-    for number, row in enumerate(host.rows("infiniband")):
+    for number, row in enumerate(port_rows(host)):
         name = row.get("device", "")
         if number >= _MAX_ROWS or not name or clean_name(name) != name:
             continue
@@ -67,7 +76,37 @@ def type_of(host: Collected, read_smi: ReadSmi | None, options: ReadOptions, not
     known = devices(host)
     kind = _by_smi(host, read_smi, options, notes) if "nvidia-smi-topo" in host.sections and read_smi else None
     kind = kind or _by_kernel(host, known, options, notes)
-    return kind and _with_rates(kind, known, notes)
+    if kind is None:
+        return None
+    _compare_with_slurm(host, kind, notes)
+    kind = _with_rates(kind, known, notes)
+    return dataclasses.replace(kind, other_nics=(*kind.other_nics, *_plain_nics(host, kind, known)))
+
+
+def _compare_with_slurm(host: Collected, kind: HostType, notes: Notes) -> None:
+    """Say where Slurm gives the host other GPUs than were seen, or no more jobs."""
+    node = slurm_node(host.sections.get("scontrol-node", ""))
+    if node is None:
+        return
+    seen = len(kind.slices) or kind.gpus
+    if node.gpus and node.gpus not in (seen, kind.gpus):
+        why = "the allocation has a part of them" if node.gpus > seen else "gres.conf and the host disagree"
+        notes.warnings.append(f"Slurm counts {node.gpus} GPUs, the script saw {seen}: {why}")
+    if node.away:
+        notes.warnings.append(f"Slurm starts no further job there ({node.away}); list it under unavailable for others")
+
+
+def _plain_nics(host: Collected, kind: HostType, known: dict[str, Device]) -> list[Nic]:
+    """Ethernet NICs behind no RDMA device that are up: front-end; the kernel shows speeds in Mb/s."""
+    taken = {nic.name for nic in (*kind.nics, *kind.other_nics)} | {net for d in known.values() for net in d.nets}
+    found = []
+    for number, row in enumerate(host.rows("net")):
+        name, speed = row.get("name", ""), row.get("speed", "")
+        usable = name and clean_name(name) == name and name not in taken and not is_virtual(name)
+        if number < _MAX_ROWS and usable and row.get("state") == "up" and re.fullmatch(r"[1-9]\d{0,6}", speed):
+            found.append(Nic(0, int(speed) * 1e6 / 8, 0, name, network="front-end"))
+            taken.add(name)
+    return found[:_MAX_PLAIN]
 
 
 def _title(host: Collected, gpus: int) -> str:
@@ -101,7 +140,9 @@ def _by_kernel(host: Collected, known: dict[str, Device], options: ReadOptions, 
     nics = [_spot(device.place, "") for device in known.values()]
     path, hops = paths(gpus, nics)
     pci = f"{rows[0].get('vendor', '')[2:]}:{rows[0].get('device', '')[2:]}".lower()
-    generation = by_name(host.sections.get("nvidia-smi-list", "")) or by_number(pci=pci)
+    node = slurm_node(host.sections.get("scontrol-node", ""))
+    told = host.sections.get("nvidia-smi-list", "") or (node.model.upper() if node else "")
+    generation = by_name(told) or by_number(pci=pci)
     found = tuple(FoundNic(device.name, device.bandwidth_bytes_per_s) for device in known.values())
     if not found:
         path, hops = path[:, :0], hops[:, :0]

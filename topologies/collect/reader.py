@@ -214,7 +214,7 @@ class _Sections:
 
 def _routing(files: Sequence[Collected]) -> str:
     """How networks of the adapters' kind usually route; "" where they are of none or of both kinds."""
-    links = {row.get("link", "") for file in files for row in file.rows("infiniband")} - {""}
+    links = {row.get("link", "") for file in files for row in inside.port_rows(file)} - {""}
     return {"InfiniBand": "adaptive", "Ethernet": "ecmp"}.get(links.pop(), "") if len(links) == 1 else ""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from topoplan.errors import InputError, Place
 from topoplan.names import check_name
+from topoplan.topologies.collect.tools import slurm_node
 from topoplan.topologies.reading import clean_name, lines
 
 MAGIC = "# topoplan collected "
@@ -74,12 +75,13 @@ def parse(text: str, path: str) -> Collected:
         elif line and not line.lstrip("\ufeff").startswith("#"):
             raise InputError("a line outside all sections", place=Place(path, number), hint="collect the file again")
     names = dict(line.split("=", 1) for line in sections.get("host", ()) if "=" in line)
-    host, aliases = _names(names, path)
+    node = slurm_node("\n".join(sections.get("scontrol-node", ())))
+    host, aliases = _names(names, node.names if node else (), path)
     kept = {name: "\n".join(found) for name, found in sections.items() if any(map(str.strip, found))}
     return Collected(path, host, aliases, kept, "end" in sections)
 
 
-def _names(told: dict[str, str], path: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _names(told: dict[str, str], slurm: tuple[str, ...], path: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Name of the host and its aliases."""
     found = {kind: _safe(told.get(key, "")) for kind, key in
              (("slurm", "slurm"), ("k8s", "kubernetes"), ("hostname", "name"), ("fqdn", "fqdn"))}  # fmt: skip
@@ -92,6 +94,7 @@ def _names(told: dict[str, str], path: str) -> tuple[str, tuple[tuple[str, str],
         )
     addresses = [word for word in told.get("ip", "").split() if re.fullmatch(r"[0-9.]{7,15}", word)]
     pairs = [*found.items(), ("ip", _safe(addresses[0]) if addresses else "")]
+    pairs += [(f"slurm-{n}", _safe(name)) for n, name in enumerate(slurm)]  # what Slurm itself connects to
     aliases: dict[str, str] = {}
     for kind, name in pairs:
         if name and name != host and name not in aliases.values():
