@@ -44,9 +44,8 @@ def total_loads(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> Loads:
     """Loads of all axes together when rank r is on global GPU gpu[r] ([ranks] int64)."""
     port, uplink = np.zeros((2, len(fabric.port_bandwidth))), np.zeros((2, len(fabric.uplink_links)))
     scale_up = np.zeros((2, fabric.gpus))
-    for flows in traffic.by_axis:  # axis by axis: the routes of all flows at once would fill the memory
-        routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
-        loads = link_loads(routes, traffic.bytes[flows])
+    for a, flows in enumerate(traffic.flows):  # axis by axis: the routes of all flows at once would fill the memory
+        loads = link_loads(Routes.of_axis(fabric, traffic, gpu, a), flows.bytes)
         scale_up += loads.scale_up
         port += loads.port
         uplink += loads.uplink

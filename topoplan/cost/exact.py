@@ -10,7 +10,7 @@ from topoplan.cost.ecmp import GraphLoads, placement_loads
 from topoplan.cost.price import floors, predict
 from topoplan.cost.routes import Routes, link_loads
 from topoplan.cost.switches import SwitchGraph, switch_graph
-from topoplan.model.fabric import Fabric, IntArray
+from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.plan import LinkLoad
 from topoplan.model.traffic import Traffic
 
@@ -59,12 +59,12 @@ def exact_price(fabric: Fabric, traffic: Traffic, gpu: IntArray, most: int = 5) 
     exact_ms = price.ideal_ms
     total = np.zeros((2, len(graph.a)))
     lost = 0.0
-    for a, flows in enumerate(traffic.by_axis):
-        routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
-        loads = placement_loads(graph, routes, traffic.bytes[flows])
+    for a, flows in enumerate(traffic.flows):
+        routes = Routes.of_axis(fabric, traffic, gpu, a)
+        loads = placement_loads(graph, routes, flows.bytes)
         total += loads.bytes
         lost += loads.unreachable_bytes
-        tier = max(float(near[a]), _tier_seconds(fabric, routes, traffic, flows))
+        tier = max(float(near[a]), _tier_seconds(fabric, routes, flows.bytes))
         real = np.inf if loads.unreachable_bytes else max(float(near[a]), float(loads.seconds.max(initial=0.0)))
         if np.isfinite(tier):
             exact_ms += 1e3 * float(traffic.exposure[a]) * (real - tier)
@@ -72,9 +72,9 @@ def exact_price(fabric: Fabric, traffic: Traffic, gpu: IntArray, most: int = 5) 
     return ExactPrice(links, price.busiest_uplink_ms, price.ideal_ms, exact_ms, lost)
 
 
-def _tier_seconds(fabric: Fabric, routes: Routes, traffic: Traffic, flows: IntArray) -> float:
+def _tier_seconds(fabric: Fabric, routes: Routes, size_bytes: FloatArray) -> float:
     """Seconds of the slowest uplink of these flows, each uplink spread perfectly."""
-    load = link_loads(routes, traffic.bytes[flows]).uplink.max(0, initial=0.0)
+    load = link_loads(routes, size_bytes).uplink.max(0, initial=0.0)
     capacity = fabric.uplink_links * fabric.uplink_link_bandwidth
     used = load > 0
     if (capacity[used] <= 0).any():

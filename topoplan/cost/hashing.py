@@ -146,10 +146,10 @@ def slowest_link(flows: HashedFlows, at_least_s: float, repeat: FloatArray | Non
     seconds = flows.step_bytes / unique.bandwidth  # of one step on a link of each uplink
     grid = (np.arange(below.shape[1])[None, :] + offset[:, None]) * seconds[:, None]
     moments = np.unique(np.concatenate([[at_least_s], grid[grid > at_least_s]]))
+    with np.errstate(divide="ignore"):  # log(0) before a link can be done; the first column is before it starts
+        logs = weight[:, None] * np.log(np.pad(below, ((0, 0), (1, 0))))
     log = np.zeros(len(moments))
     for row in range(len(key)):
         k = np.floor(moments / seconds[row] - offset[row] + 1e-9).astype(np.int64)
-        value = np.where(k < 0, 0.0, below[row, np.clip(k, 0, below.shape[1] - 1)])
-        with np.errstate(divide="ignore"):
-            log += weight[row] * np.log(value)
+        log += logs[row, np.clip(k, -1, below.shape[1] - 1) + 1]
     return Slowest(moments, 1 - np.exp(log))

@@ -61,11 +61,11 @@ class Peaks:
 def peaks(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> Peaks:
     """Links of the axes of `traffic` with rank r on global GPU gpu[r] ([ranks] int64)."""
     rows, slower, wait = [], [], []
-    for a, flows in enumerate(traffic.by_axis):
-        size = traffic.bytes[flows]
-        routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
+    for a, flows in enumerate(traffic.flows):
+        size = flows.bytes
+        routes = Routes.of_axis(fabric, traffic, gpu, a)
         loads = link_loads(routes, size)
-        scale_up, port = near_seconds(fabric, loads)
+        scale_up, port = near_seconds(fabric, loads.scale_up, loads.port)
         uplink = uplink_seconds(fabric, loads)
         near = float(max(scale_up.max(initial=0.0), port.max(initial=0.0)))
         spread = max(near, float(uplink.max(initial=0.0)))

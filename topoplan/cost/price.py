@@ -6,7 +6,7 @@ import numpy as np
 
 from topoplan.cost.calibration import QUEUE_PAIRS, SAME_LEAF_LATENCY_S, SCALE_UP_LATENCY_S, TIER_LATENCY_S
 from topoplan.cost.hashing import HashedFlows, classify, expected_slowest
-from topoplan.cost.routes import Loads, Routes, link_loads, pooled
+from topoplan.cost.routes import Loads, Routes, count_known, link_loads, near_loads, pooled
 from topoplan.model.fabric import FIRST_DISTANCE, Fabric, FloatArray, IntArray
 from topoplan.model.plan import LinkLoad, Prediction
 from topoplan.model.traffic import Traffic
@@ -25,16 +25,15 @@ def predict(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> Prediction:
     total = Loads(
         np.zeros((2, fabric.gpus)), np.zeros((2, len(fabric.port_bandwidth))), np.zeros((2, len(fabric.uplink_links)))
     )
-    for a, name in enumerate(traffic.axes):
-        flows = traffic.by_axis[a]
-        routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
-        loads = link_loads(routes, traffic.bytes[flows])
+    for a, (name, flows) in enumerate(zip(traffic.axes, traffic.flows, strict=True)):
+        routes = Routes.of_axis(fabric, traffic, gpu, a)
+        loads = link_loads(routes, flows.bytes)
         for whole, part in ((total.scale_up, loads.scale_up), (total.port, loads.port), (total.uplink, loads.uplink)):
             np.add(whole, part, out=whole)
-        floor = max(_slowest(seconds) for seconds in near_seconds(fabric, loads))
+        floor = max(_slowest(seconds) for seconds in near_seconds(fabric, loads.scale_up, loads.port))
         spread = max(floor, _slowest(uplink_seconds(fabric, loads)))
         wait = latency_seconds(fabric, routes, float(traffic.messages[a]))
-        slowest = hashed_seconds(routes, traffic.bytes[flows], floor) if hashed and np.isfinite(spread) else spread
+        slowest = hashed_seconds(routes, flows.bytes, floor) if hashed and np.isfinite(spread) else spread
         axes[name] = 1e3 * float(traffic.exposure[a]) * (slowest + wait)
         ideal += 1e3 * float(traffic.exposure[a]) * (spread + wait)
     return Prediction(sum(axes.values()), axes, ideal, _busiest(fabric, total), hop_bytes(fabric, traffic, gpu))
@@ -43,9 +42,9 @@ def predict(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> Prediction:
 def floors(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> FloatArray:
     """[axes] float64 seconds of each axis's slowest NVLink or NIC: what no routing of the uplinks can go below."""
     seconds = np.zeros(len(traffic.axes))
-    for a, flows in enumerate(traffic.by_axis):
-        routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
-        seconds[a] = max(_slowest(x) for x in near_seconds(fabric, link_loads(routes, traffic.bytes[flows])))
+    for a, flows in enumerate(traffic.flows):
+        near = near_loads(Routes.of_axis(fabric, traffic, gpu, a), flows.bytes)
+        seconds[a] = max(_slowest(x) for x in near_seconds(fabric, *near))
     return seconds
 
 
@@ -57,9 +56,10 @@ def least_latency(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> FloatArray
     seconds = np.zeros(len(traffic.axes))
     leaf = fabric.tiers[0].latency_s if fabric.tiers else None
     near = SAME_LEAF_LATENCY_S if leaf is None else leaf
-    for a, flows in enumerate(traffic.by_axis):
-        inside = fabric.gpu_island[gpu[traffic.src[flows]]] == fabric.gpu_island[gpu[traffic.dst[flows]]]
-        if not len(flows):
+    island = fabric.gpu_island[gpu]
+    for a, flows in enumerate(traffic.flows):
+        inside = island[flows.src] == island[flows.dst]
+        if not len(inside):
             continue
         # where islands are wider than hosts another placement may bring an axis inside one, or out of it
         either = min(near, SCALE_UP_LATENCY_S) if fabric.islands else near
@@ -69,19 +69,32 @@ def least_latency(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> FloatArray
 
 def hop_bytes(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> float:
     """Sum of bytes x distance over flows between NVLink domains; distance is that of the lowest common tier."""
-    src, dst = gpu[traffic.src], gpu[traffic.dst]
-    outside = np.flatnonzero(fabric.gpu_island[src] != fabric.gpu_island[dst])
-    a, b = fabric.gpu_host[src[outside]], fabric.gpu_host[dst[outside]]
-    return float((traffic.bytes[outside] * host_distance(fabric, a, b)).sum())
+    island, host = fabric.gpu_island[gpu], fabric.gpu_host[gpu]
+    parts = [np.zeros(0)]
+    for flows in traffic.flows:
+        outside = np.flatnonzero(island[flows.src] != island[flows.dst])
+        a, b = host[flows.src[outside]], host[flows.dst[outside]]
+        parts.append(flows.bytes[outside] * host_distance(fabric, a, b))
+    return float(np.concatenate(parts).sum())
 
 
 def host_distance(fabric: Fabric, a: IntArray, b: IntArray) -> FloatArray:
     """Distance of hosts a and b ([pairs] int64): that of the lowest tier whose group holds both."""
-    distance = np.full(np.broadcast(a, b).shape, fabric.top_distance)
-    for tier in range(len(fabric.tiers) - 1, -1, -1):
-        up = fabric.host_ancestor[tier]
-        distance[(up[a] == up[b]) & (up[a] >= 0)] = fabric.tiers[tier].distance
+    low, high = fabric.host_group[a], fabric.host_group[b]
+    group = np.arange(len(fabric.groups) + 1)  # the last stands for none, as -1 does
+    if group.size**2 < np.broadcast(a, b).size:
+        distance = np.asarray(_meeting_distance(fabric, group[:, None], group)[low, high], np.float64)
+    else:
+        distance = _meeting_distance(fabric, low, high)
     distance[a == b] = fabric.tiers[0].distance if fabric.tiers else FIRST_DISTANCE
+    return distance
+
+
+def _meeting_distance(fabric: Fabric, a: IntArray, b: IntArray) -> FloatArray:
+    """Distance of hosts that hang from groups a and b ([pairs] int64): that of the lowest tier whose group is above."""
+    distance = np.full(np.broadcast(a, b).shape, fabric.top_distance)
+    for tier, up in reversed(list(zip(fabric.tiers, fabric.group_ancestor, strict=True))):
+        distance[(up[a] == up[b]) & (up[a] >= 0)] = tier.distance
     return distance
 
 
@@ -93,9 +106,9 @@ def over(load: FloatArray, capacity: FloatArray) -> FloatArray:
     return result
 
 
-def near_seconds(fabric: Fabric, loads: Loads) -> tuple[FloatArray, FloatArray]:
-    """Seconds of each NVLink [2, gpus] and port [2, ports]."""
-    return over(loads.scale_up, fabric.gpu_scale_up), over(loads.port, fabric.port_bandwidth)
+def near_seconds(fabric: Fabric, scale_up: FloatArray, port: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Seconds of each NVLink [2, gpus] and port [2, ports] for the bytes of `near_loads`."""
+    return over(scale_up, fabric.gpu_scale_up), over(port, fabric.port_bandwidth)
 
 
 def uplink_seconds(fabric: Fabric, loads: Loads) -> FloatArray:
@@ -121,23 +134,26 @@ def hashed_flows(routes: Routes, size_bytes: FloatArray) -> HashedFlows | None:
     if not crossing:
         return None
     crosses = np.zeros(len(size_bytes), bool)
-    for _, flows, _, _ in crossing:
-        crosses[flows] = True
+    for climb in crossing:
+        crosses[climb.flows] = True
     crossed = np.flatnonzero(crosses)
     share = np.zeros_like(size_bytes)
     share[crossed] = size_bytes[crossed] / fabric.planes
     cls = np.full(len(share), -1, np.int64)
     cls[crossed], steps, step_bytes = classify(share[crossed])
-    rounded = np.where(cls >= 0, np.append(steps, 0)[cls] * step_bytes * QUEUE_PAIRS, 0.0)
+    left_over = share - np.where(cls >= 0, np.append(steps, 0)[cls] * step_bytes * QUEUE_PAIRS, 0.0)
+    alike, exact = len(steps) == 1 and not cls[crossed].any(), not left_over.any()
     count = np.zeros((2, uplinks * len(steps)))
     fluid = np.zeros((2, uplinks))
-    for _, flows, up, down in crossing:
-        for direction, index in enumerate((up, down)):
-            known = np.flatnonzero((index >= 0) & (cls[flows] >= 0))
-            key = index[known] * len(steps) + cls[flows[known]]
-            count[direction] += QUEUE_PAIRS * np.bincount(key, minlength=count.shape[1])
-            rest = np.flatnonzero(index >= 0)
-            fluid[direction] += np.bincount(index[rest], (share - rounded)[flows[rest]], uplinks)
+    for climb in crossing:
+        for direction, index in enumerate((climb.up, climb.down)):
+            key = index
+            if not alike:
+                kind = cls[climb.flows]
+                key = np.where((index < 0) | (kind < 0), -1, index * len(steps) + kind)
+            count[direction] += QUEUE_PAIRS * count_known(key, None, count.shape[1])
+            if not exact:
+                fluid[direction] += count_known(index, left_over[climb.flows], uplinks)
     capacity = fabric.uplink_links * fabric.uplink_link_bandwidth
     each = count.reshape(2, uplinks, len(steps)).transpose(0, 2, 1)
     return HashedFlows(
@@ -156,7 +172,7 @@ def latency_seconds(fabric: Fabric, routes: Routes, messages: float) -> float:
         return 0.0
     if routes.inside.all():
         return messages * SCALE_UP_LATENCY_S
-    highest = max((tier for tier, *_ in routes.climbs), default=-1) + 1
+    highest = max((climb.tier for climb in routes.climbs), default=-1) + 1
     given = fabric.tiers[min(highest, len(fabric.tiers) - 1)].latency_s if fabric.tiers else None
     return messages * (given if given is not None else SAME_LEAF_LATENCY_S + highest * TIER_LATENCY_S)
 
@@ -164,7 +180,7 @@ def latency_seconds(fabric: Fabric, routes: Routes, messages: float) -> float:
 def _busiest(fabric: Fabric, loads: Loads) -> tuple[LinkLoad, ...]:
     """The worst NIC and the worst uplink of each tier, all axes together."""
     found = []
-    port = near_seconds(fabric, loads)[1].max(0)
+    port = over(loads.port, fabric.port_bandwidth).max(0)
     if port.max(initial=0.0) > 0:
         worst = int(port.argmax())
         host, rail = divmod(worst, fabric.rails)

@@ -34,9 +34,8 @@ class Tenant:
         fabric, traffic = self.fabric, self.traffic
         capacity = fabric.uplink_links * fabric.uplink_link_bandwidth
         seconds = np.zeros((len(traffic.axes), 2, len(capacity)))
-        for a, flows in enumerate(traffic.by_axis):
-            routes = Routes.of(fabric, self.gpu[traffic.src[flows]], self.gpu[traffic.dst[flows]])
-            load = link_loads(routes, traffic.bytes[flows]).uplink
+        for a, flows in enumerate(traffic.flows):
+            load = link_loads(Routes.of_axis(fabric, traffic, self.gpu, a), flows.bytes).uplink
             np.divide(load, capacity, out=seconds[a], where=capacity > 0)
         return seconds
 

@@ -303,6 +303,16 @@ class Fabric:
         return result
 
     @cached_property
+    def gpu_first_port(self) -> IntArray:
+        """[gpus] int64 port of rail 0 of each GPU's host."""
+        return self.gpu_host * self.rails
+
+    @cached_property
+    def gpu_port(self) -> IntArray:
+        """[gpus] int64 port of the NIC that each GPU uses."""
+        return self.gpu_first_port + self.gpu_rail
+
+    @cached_property
     def host_group(self) -> IntArray:
         """[hosts] int64 group each host hangs from (its first attachment where it has several), -1 without one."""
         return np.array([host.attach[0].group if host.attach else host.group for host in self.hosts], np.int64)
@@ -375,6 +385,18 @@ class Fabric:
     def group_rails(self) -> IntArray:
         """[groups] int64 rail switches of each group; where it is 1 all rails share uplink 0 of the group."""
         return np.array([group.rails for group in self.groups], np.int64)
+
+    @cached_property
+    def port_uplink(self) -> IntArray:
+        """[planes, tiers, hosts * rails] int64 uplink (group * rails + rail) of each port at each tier, -1 without one.
+
+        A port's group of a tier has one uplink a rail, or one for all rails.
+        """
+        if not self.groups:
+            return np.full((self.planes, 0, len(self.port_bandwidth)), -1, np.int64)
+        group = self.group_ancestor[:, self.port_group].swapaxes(0, 1)
+        rail = np.arange(len(self.port_bandwidth)) % self.rails * (self.group_rails[group] > 1)
+        return np.asarray(np.where(group >= 0, group * self.rails + rail, -1), np.int64)
 
     @property
     def top_distance(self) -> float:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from topoplan.errors import InputError
 from topoplan.model.fabric import FloatArray, IntArray
+from topoplan.model.patterns import Flows
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,14 @@ class Traffic:
         """Indices of the flows of each axis that carry bytes between two ranks."""
         live = (self.bytes > 0) & (self.src != self.dst)
         return tuple(np.flatnonzero(live & (self.axis == a)) for a in range(len(self.axes)))
+
+    @cached_property
+    def flows(self) -> tuple[Flows, ...]:
+        """Flows of each axis that carry bytes between two ranks: those of `by_axis`, ready to be indexed with."""
+        return tuple(
+            Flows(self.src[part].astype(np.int64), self.dst[part].astype(np.int64), self.bytes[part])
+            for part in self.by_axis
+        )
 
     @cached_property
     def total_bytes(self) -> float:

@@ -75,13 +75,13 @@ def _uneven(problem: RankProblem, gpu: IntArray) -> bool:
     fabric, traffic = problem.fabric, problem.traffic
     rails = fabric.rails
     capacity = fabric.port_bandwidth.reshape(-1, rails)
-    for flows in traffic.by_axis:
-        routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
-        out, host = np.flatnonzero(~routes.inside), fabric.gpu_host
+    for a, flows in enumerate(traffic.flows):
+        routes = Routes.of_axis(fabric, traffic, gpu, a)
+        out, host = routes.outside, fabric.gpu_host
         if (host[routes.src[out]] == host[routes.dst[out]]).any():
             return True  # NVLink does not join the whole host
         for port in (routes.out_port, routes.in_port):
-            load = np.bincount(port[out], traffic.bytes[flows][out], capacity.size).reshape(capacity.shape)
+            load = np.bincount(port[out], flows.bytes[out], capacity.size).reshape(capacity.shape)
             seconds = np.divide(load, capacity, out=np.zeros(load.shape), where=capacity > 0).max(1)
             mean = np.divide(load.sum(1), capacity.sum(1), out=np.zeros(len(load)), where=capacity.sum(1) > 0)
             if seconds.max(initial=0.0) > mean.max(initial=0.0) * (1 + EVEN):
@@ -213,7 +213,7 @@ class _Search:
         fabric, traffic = self.fabric, self.traffic
         routes = Routes.of(fabric, self.gpu[traffic.src[flows]], self.gpu[traffic.dst[flows]])
         ports, near = len(fabric.port_bandwidth), 2 * (fabric.gpus + len(fabric.port_bandwidth))
-        inside, out = np.flatnonzero(routes.inside), np.flatnonzero(~routes.inside)
+        inside, out = np.flatnonzero(routes.inside), routes.outside
         parts = [
             (inside, routes.src[inside]),
             (inside, fabric.gpus + routes.dst[inside]),
@@ -221,7 +221,7 @@ class _Search:
             (out, 2 * fabric.gpus + ports + routes.in_port[out]),
         ]
         share = np.ones(4)
-        for _, index, up, down in routes.climbs:
+        for _, _, index, up, down in routes.climbs:
             for start, uplink in ((near, up), (near + len(fabric.uplink_links), down)):
                 known = uplink >= 0
                 parts.append((index[known], start + uplink[known]))

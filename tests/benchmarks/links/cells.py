@@ -173,7 +173,7 @@ class Case:
             routes = Routes.of(fabric, gpu[traffic.src[flows]], gpu[traffic.dst[flows]])
             loads = link_loads(routes, traffic.bytes[flows])
             total += loads.uplink
-            near = max(seconds.max(initial=0) for seconds in near_seconds(fabric, loads))
+            near = max(seconds.max(initial=0) for seconds in near_seconds(fabric, loads.scale_up, loads.port))
             if uplink_seconds(fabric, loads).max(initial=0) > CLEARLY * near:
                 bound.append(name)
         racks = [g for g, group in enumerate(fabric.groups) if group.tier == 0]
