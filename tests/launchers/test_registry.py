@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from topoplan.errors import InfeasibleError, InputError
-from topoplan.launchers import DEFAULT_LAUNCHERS, LAUNCHERS, LaunchRequest, capability, get_launcher
+from topoplan.launchers import DEFAULT_LAUNCHERS, LAUNCHERS, LaunchRequest, capability, get_launcher, kubernetes
 from topoplan.launchers.express import check_expressible
 from topoplan.model.capability import Freedom
 from topoplan.model.placement import RankPlacement
@@ -40,6 +40,28 @@ def test_torchrun_names_the_first_ranks_that_it_cannot_place(any_ranks: RankPlac
     with pytest.raises(InfeasibleError) as caught:
         get_launcher("torchrun").write(LaunchRequest(any_ranks))
     assert "ranks 3 (h6 GPU 0), 5 (h10 GPU 0), 7 (h1 GPU 1), 8 (h0 GPU 1) return to a host" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list(LAUNCHERS))
+def test_what_is_beyond_a_launcher_is_refused_with_a_way_out(name: str, any_ranks: RankPlacement) -> None:
+    launcher = LAUNCHERS[name]
+    if launcher.freedom == Freedom.RANKS:
+        assert launcher.write(LaunchRequest(any_ranks))
+        assert launcher.expresses.startswith("any rank on any GPU")
+        assert not launcher.shim
+        return
+    with pytest.raises(InfeasibleError, match=r"ranks 3 \(h6 GPU 0\), 5 ") as caught:
+        launcher.write(LaunchRequest(any_ranks))
+    way = next(other for other in ("shim", "devicemesh") if f"topoplan export PLAN --launcher {other}" in launcher.shim)
+    assert launcher.shim in str(caught.value)
+    assert f"solve --launcher {name}" in str(caught.value)
+    assert LAUNCHERS[way].write(LaunchRequest(any_ranks))  # which can
+    assert launcher.expresses.endswith("any rank on any GPU through the shim")
+
+
+def test_kinds_and_shims_place_ranks_by_the_table() -> None:
+    kinds = {launcher.name for launcher in kubernetes.LAUNCHERS}
+    assert {name for name, launcher in LAUNCHERS.items() if launcher.by_table} == {"shim", "devicemesh", *kinds}
 
 
 def test_freedom_of_whole_hosts(placement_of: Callable[..., RankPlacement]) -> None:

@@ -32,9 +32,7 @@ class ExportCommand(click.Command):
         from topoplan.launchers import LAUNCHERS, SETTINGS  # noqa: PLC0415 - for help of this command alone
 
         with formatter.section("Launchers, and the plans that each can make (--set keys)"):
-            rows = (
-                (item, f"{item.freedom.words} ({', '.join(item.settings) or 'none'})") for item in LAUNCHERS.values()
-            )
+            rows = ((item, f"{item.expresses} ({', '.join(item.settings) or 'none'})") for item in LAUNCHERS.values())
             formatter.write_dl([(item.name, text) for item, text in rows])
         with formatter.section("Keys of --set"):
             formatter.write_dl([(key, setting.what) for key, setting in SETTINGS.items()])

@@ -145,4 +145,6 @@ LAUNCHER = Launcher(
     _read,
     _EXPLAINS,
     (*USUAL_SETTINGS, "mixed_precision"),
+    shim="topoplan export PLAN --launcher shim, and on every host accelerate launch --no_python shim/topoplan_shim.py "
+    "PROGRAM with as many processes as it has ranks, rank 0's host as machine 0",
 )

@@ -162,6 +162,11 @@ class Launcher:
         Keys of `--set` that its files take.
     checks_itself
         The writer refuses what the launcher cannot make, as it may make more than `freedom` where it knows the job.
+    by_table
+        `freedom` holds as a program on each host looks up its ranks in the plan's table: the rank shim or its like.
+    shim
+        How to start the program where a plan is beyond `freedom`, so that processes take their ranks from the plan;
+        "" where that is of no use.
     """
 
     name: str
@@ -173,6 +178,15 @@ class Launcher:
     explains: Mapping[Symptom, str] = field(default_factory=dict)
     settings: tuple[str, ...] = USUAL_SETTINGS
     checks_itself: bool = False
+    by_table: bool = False
+    shim: str = ""
+
+    @property
+    def expresses(self) -> str:
+        """What it can make, for people."""
+        if self.by_table:
+            return f"{self.freedom.words}, through the plan's table of hosts"
+        return self.freedom.words + ("; any rank on any GPU through the shim" if self.shim else "")
 
     def write(self, request: LaunchRequest) -> dict[str, LaunchFile]:
         """Files by name, to be put into one folder.
@@ -183,7 +197,7 @@ class Launcher:
             The launcher cannot make this placement; names the first ranks.
         """
         if not self.checks_itself:
-            check_expressible(request.placement, self.freedom, self.name)
+            check_expressible(request.placement, self.freedom, self.name, self.shim)
         return self.writer(request)
 
     def read(self, files: Mapping[str, str]) -> Order:

@@ -147,4 +147,6 @@ LAUNCHER = Launcher(
     _write,
     _read,
     _EXPLAINS,
+    shim="topoplan export PLAN --launcher shim, and deepspeed --no_python --no_local_rank shim/topoplan_shim.py "
+    "PROGRAM with as many slots on each host as it has ranks, rank 0's host first",
 )

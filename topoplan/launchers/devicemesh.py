@@ -100,4 +100,5 @@ LAUNCHER = Launcher(
     _read,
     _EXPLAINS,
     ("master_port", "nccl_topo_file"),
+    by_table=True,
 )

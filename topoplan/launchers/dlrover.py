@@ -102,4 +102,6 @@ LAUNCHER = Launcher(
     _read,
     _EXPLAINS,
     ("program", "nccl_topo_file"),
+    shim="topoplan export PLAN --launcher devicemesh, and dlrover-run with as many processes on each host as it has "
+    "ranks",
 )

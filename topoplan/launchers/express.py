@@ -12,8 +12,14 @@ from topoplan.model.placement import RankPlacement
 _NAMED = 4  # ranks that a message names
 
 
-def check_expressible(placement: RankPlacement, freedom: Freedom, launcher: str) -> None:
-    """Raise InfeasibleError that names the first ranks which `launcher`, within `freedom`, would place elsewhere."""
+def check_expressible(placement: RankPlacement, freedom: Freedom, launcher: str, shim: str = "") -> None:
+    """Raise InfeasibleError that names the first ranks which `launcher`, within `freedom`, would place elsewhere.
+
+    Parameters
+    ----------
+    shim
+        How to start the program all the same, for the hint; see `topoplan.launchers.base.Launcher`.
+    """
     if freedom >= Freedom.RANKS:
         return
     host = placement.host
@@ -22,7 +28,7 @@ def check_expressible(placement: RankPlacement, freedom: Freedom, launcher: str)
         raise InfeasibleError(
             f"{launcher} gives consecutive ranks to a host, but {_name_ranks(placement, torn)} return to a host "
             f"whose ranks had ended ({len(torn)} such ranks)",
-            hint=f"plan for it with --launcher {launcher}, or export for openmpi or slurm",
+            hint=_hint(launcher, shim),
         )
     if freedom >= Freedom.GPUS:
         return
@@ -32,8 +38,13 @@ def check_expressible(placement: RankPlacement, freedom: Freedom, launcher: str)
         raise InfeasibleError(
             f"{launcher} runs local rank i on GPU i, but {_name_ranks(placement, moved)} are planned on other GPUs "
             f"({len(moved)} such ranks)",
-            hint=f"plan for it with --launcher {launcher}",
+            hint=_hint(launcher, shim),
         )
+
+
+def _hint(launcher: str, shim: str) -> str:
+    other = f"let processes take their ranks from the plan: {shim}" if shim else "export for openmpi or slurm"
+    return f"plan for it with solve --launcher {launcher}, or {other}"
 
 
 def _starts(host: IntArray) -> IntArray:

@@ -19,7 +19,7 @@ from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, 
 from topoplan.launchers.express import check_expressible
 from topoplan.launchers.shell import comment
 from topoplan.launchers.table import host_rows
-from topoplan.launchers.torchrun import RUN, read_run_script, run_script
+from topoplan.launchers.torchrun import RUN, SHIM_START, read_run_script, run_script
 from topoplan.model.capability import Freedom
 from topoplan.model.fabric import IntArray
 from topoplan.model.job import DEFAULT_ORDER, Job, dense_groups, expert_groups
@@ -72,7 +72,7 @@ def _fit(request: LaunchRequest) -> _Fit:
     """
     job, plan = request.job, request.placement
     if job is None or job.parallel is None:
-        check_expressible(plan, Freedom.GPUS, "megatron")
+        check_expressible(plan, Freedom.GPUS, "megatron", SHIM_START)
         return _Fit("", np.arange(plan.ranks), plan)
     refused: InfeasibleError | None = None
     for order in sorted(_ORDERS, key=lambda order: order != job.order):
@@ -83,7 +83,7 @@ def _fit(request: LaunchRequest) -> _Fit:
         gpu[process] = plan.gpu
         placement = RankPlacement(plan.fabric, gpu)
         try:
-            check_expressible(placement, Freedom.GPUS, "megatron")
+            check_expressible(placement, Freedom.GPUS, "megatron", SHIM_START)
         except InfeasibleError as error:
             refused = refused or error
             continue
@@ -195,4 +195,5 @@ LAUNCHER = Launcher(
     _read,
     _EXPLAINS,
     checks_itself=True,
+    shim=SHIM_START,
 )

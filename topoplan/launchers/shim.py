@@ -86,4 +86,5 @@ LAUNCHER = Launcher(
     _write,
     _read,
     _EXPLAINS,
+    by_table=True,
 )

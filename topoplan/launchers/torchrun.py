@@ -29,6 +29,10 @@ _HINTS = (
     "start on every host: torchrun/run.sh [OPTIONS] SCRIPT [ARGS...]   (or torchrun/node-RANK-HOST.sh on HOST)",
     "reordered by: --rdzv-backend=c10d, which ignores the node rank and sorts hosts by name as text",
 )
+SHIM_START = (
+    "topoplan export PLAN --launcher shim, and on every host torchrun --no-python shim/topoplan_shim.py PROGRAM with "
+    "as many processes as it has ranks, rank 0's host as node 0"
+)
 _EXPLAINS = {
     Symptom.SORTED: "hosts came sorted by name, as torchrun's c10d rendezvous sorts them whatever the node rank: "
     "start run.sh, which uses the static rendezvous",
@@ -135,4 +139,5 @@ LAUNCHER = Launcher(
     _write,
     _read,
     _EXPLAINS,
+    shim=SHIM_START,
 )

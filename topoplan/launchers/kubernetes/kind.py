@@ -72,7 +72,9 @@ class Kind:
             f"reordered by: {self.reorders}",
         )
         settings = (*_SETTINGS, *self.settings)
-        return Launcher(self.name, Freedom.RANKS, self.title, hints, self.write, self.read, _EXPLAINS, settings)
+        return Launcher(
+            self.name, Freedom.RANKS, self.title, hints, self.write, self.read, _EXPLAINS, settings, by_table=True
+        )
 
     def write(self, request: LaunchRequest) -> dict[str, LaunchFile]:
         """The file of a request."""
