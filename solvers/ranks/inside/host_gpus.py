@@ -2,7 +2,8 @@
 
 Two GPUs that share a NIC halve each other's way out, two that no NVLink joins meet over it. So a job that spans hosts
 takes GPUs with NICs of their own first, one that lies inside a host GPUs of one NVLink domain first; then the fewest
-PCIe switches, then the lowest numbers, which is what every launcher takes.
+PCIe switches, then GPUs beside their NIC before those that use one of a GPU's further away, then the lowest numbers,
+which is what every launcher takes.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class _Worth:
         self._switch = kind.switches
         self._nics = kind.nics_of_gpu
         self._speed = [nic.bandwidth_bytes_per_s for nic in kind.nics]
+        self._beside = {nic.gpu for nic in kind.nics}
         self._alone = alone
 
     def __call__(self, gpus: Sequence[int]) -> Key:
@@ -54,7 +56,8 @@ class _Worth:
         out = -sum(self._speed[nic] for nic in sorted(nics))
         domains = len({self._domain[gpu] for gpu in gpus})
         switches = len({self._switch[gpu] for gpu in gpus}) if self._switch else 0
-        return (domains, switches, out) if self._alone else (out, domains, switches)
+        far = sum(gpu not in self._beside for gpu in gpus)
+        return (domains, switches, out) if self._alone else (out, domains, switches, far)
 
 
 def in_order(fabric: Fabric, gpu: IntArray) -> IntArray:

@@ -66,6 +66,12 @@ def test_no_other_gpus_have_more_bandwidth_out(data: st.DataObject) -> None:
     assert out(found) == max(out(other) for other in combinations(free, count))
 
 
+def test_gpus_beside_their_nics_come_before_those_that_use_a_neighbours() -> None:
+    nics = tuple(Nic(n, 50e9, gpu, f"mlx5_{n}", also=(gpu - 1,)) for n, gpu in enumerate((1, 3, 5, 7)))
+    assert choose(HostType("h", 8, nics, 8, 450e9), range(8), 4, alone=False) == (1, 3, 5, 7)
+    assert choose(HostType("h", 8, nics, 8, 450e9), (0, 2, 3, 5, 6, 7), 4, alone=False) == (0, 3, 5, 7)
+
+
 def fabric(kind: HostType, hosts: int, unusable: tuple[tuple[int, int], ...] = ()) -> Fabric:
     return Fabric(
         "f", "adaptive", (kind,), tuple(Host(f"h{h}", 0) for h in range(hosts)), unusable_gpus=frozenset(unusable)
@@ -86,7 +92,7 @@ def test_only_the_last_host_is_chosen_from_and_broken_gpus_never() -> None:
     found = placed(fabric(SHARED, 2), 11)
     assert found.local.tolist() == [*range(8), 0, 2, 4]
     broken = placed(fabric(SHARED, 2, ((1, 0), (1, 4))), 11)
-    assert broken.local.tolist() == [*range(8), 1, 2, 5]
+    assert broken.local.tolist() == [*range(8), 1, 2, 6]  # GPU 5 has a NIC as well, but is not beside it
 
 
 def test_ranks_that_follow_each_other_share_a_domain() -> None:
