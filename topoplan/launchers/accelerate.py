@@ -51,12 +51,14 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     )
     script = f"#!/bin/sh\n{header}" + own_host(request, rows, ("host",)) + start
     files = {RUN: LaunchFile(script, executable=True)}
+    uneven = len({len(row.ranks) for row in rows}) > 1
     for number, row in enumerate(rows):
-        files[f"machine-{row.host}.yaml"] = LaunchFile(_machine(request, plan, rows, number, row))
+        files[f"machine-{row.host}.yaml"] = LaunchFile(_machine(request, plan, rows, number, uneven))
     return files
 
 
-def _machine(request: LaunchRequest, plan: str, rows: list[HostRow], number: int, row: HostRow) -> str:
+def _machine(request: LaunchRequest, plan: str, rows: list[HostRow], number: int, uneven: bool) -> str:
+    row = rows[number]
     head = comment(
         [
             f"{plan}. Machine {number}, ranks {row.ranks[0]} to {row.ranks[-1]}.",
@@ -64,7 +66,7 @@ def _machine(request: LaunchRequest, plan: str, rows: list[HostRow], number: int
             "rdzv_backend, would reorder ranks silently.",
         ]
     )
-    if len({len(other.ranks) for other in rows}) > 1:
+    if uneven:
         head += comment(
             [
                 "num_processes is this machine's number of ranks times num_machines, which accelerate divides by: "
