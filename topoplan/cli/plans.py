@@ -32,7 +32,7 @@ def show_plan(plan: Plan, output: str) -> None:
     for line in summary_lines(plan):
         click.echo(line)
     if plan.step is not None:
-        step.show({"plan": plan.step})
+        step.show({"plan": plan.step}, plan.memory)
 
 
 def show_experts(outcome: ExpertOutcome, output: str) -> None:

@@ -52,6 +52,7 @@ the best plan so far, are the exceptions and are noted in run.json."""
 @click.option("--previous", metavar="PLAN", help="Keep this plan; move only ranks whose hosts are lost or avoided.")
 @click.option("--max-moves", metavar="M|M%", default="", help="With --previous: most ranks that may change their GPU.")
 @click.option("--max-loss", metavar="P%", default="", help="With --previous: fewest moves within P% of the best plan.")
+@click.option("--ignore-memory", is_flag=True, help="Plan a job that does not fit into its GPUs' memory all the same.")
 @click.option("--exact", is_flag=True, help="Prove the fewest hop-bytes (up to 128 hosts, about a minute).")
 @click.option("--exact-solver", metavar="NAME", default="", help="Prove with an ILP solver of PuLP: HiGHS, GUROBI ...")
 @click.option("--out", metavar="DIR", help="Write plan.json, inputs, launch files and report there.")
@@ -148,6 +149,7 @@ def _plan(
         objective=asked["objective"],
         params=_params(asked, watch),
         capability=capability(names),
+        ignore_memory=asked["ignore_memory"],
     )
     each = [replace(wanted, inputs={"fabric": fabric.file, **read.inputs}) for read in reads]
     if not asked["previous"]:

@@ -11,13 +11,13 @@ from topoplan.cli import render
 from topoplan.units import format_bytes
 
 if TYPE_CHECKING:
-    from topoplan.model.step import StepTime
+    from topoplan.model.step import Memory, StepTime
 
 COLUMNS = ("order", "step ms", "compute", "bubble", "exposed", "optimizer", "storage", "MFU")
 AXIS_COLUMNS = ("axis, at rates that links reach", "work ms", "overlapped", "exposed", "share")
 
 
-def show(steps: Mapping[str, StepTime]) -> None:
+def show(steps: Mapping[str, StepTime], memory: Memory | None = None) -> None:
     """Print what a step is made of for each order, and for the first what each axis hides."""
     first = next(iter(steps.values()))
     click.echo()
@@ -29,6 +29,9 @@ def show(steps: Mapping[str, StepTime]) -> None:
         )
         click.echo()
         render.table("", AXIS_COLUMNS, rows)
+    if memory is not None:
+        parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in memory.parts.items() if size > 0)
+        click.echo(f"memory of the fullest GPU, pipeline rank {memory.rank}: {format_bytes(memory.total)} ({parts})")
     for flow in first.storage:
         time = "its time is unknown: hosts have no front-end NICs here" if flow.seconds is None else _each(flow.seconds)
         often = "every step" if flow.steps == 1 else f"every {flow.steps} steps"

@@ -54,7 +54,7 @@ class GpuKind:
 # Efficiencies: stas00/ml-engineering compute/accelerator/README.md, maximum achievable matmul FLOPS (BF16, FP8).
 # Peaks and memory: NVIDIA's datasheets. sustained: fitted to the runs named.
 KINDS: tuple[GpuKind, ...] = (
-    GpuKind("A100", 312e12, 80e9, 2.039e12, {"bf16": 0.869}, 0.815, "Megatron 22B on 8 GPUs, two runs"),
+    GpuKind("A100", 312e12, 80e9, 2.039e12, {"bf16": 0.869}, 0.814, "Megatron 22B on 8 GPUs, two runs"),
     GpuKind("H100", 989e12, 80e9, 3.35e12, {"bf16": 0.803, "fp8": 0.709}, 0.7125, "Llama 3 8B on 8 GPUs"),
     GpuKind("H200", 989e12, 141e9, 4.8e12, {"bf16": 0.803, "fp8": 0.734}, 0.7125, "sustained assumed, that of H100"),
     GpuKind("B200", 2250e12, 180e9, 8e12, {"bf16": 0.776, "fp8": 0.763}, 0.631, "Llama 3 8B on 8 GPUs"),

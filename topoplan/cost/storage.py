@@ -60,17 +60,18 @@ def back_end_seconds(fabric: Fabric, gpu: IntArray, each_bytes: float) -> FloatA
     port = fabric.gpu_host[gpu] * fabric.rails + fabric.gpu_rail[gpu]
     load = np.bincount(port, minlength=len(fabric.port_bandwidth)) * each_bytes
     uplink = np.zeros(len(fabric.uplink_links))
-    for groups in fabric.group_ancestor:
-        group = groups[fabric.port_group[0, port]]
-        known = group >= 0
-        rail = np.where(fabric.group_rails[group] > 1, port % fabric.rails, 0) if len(fabric.groups) else port
-        index = group[known] * fabric.rails + rail[known]
-        uplink += np.bincount(index, minlength=len(uplink)) * each_bytes
+    for plane in range(fabric.planes if fabric.groups else 0):
+        for ancestors in fabric.group_ancestor:
+            attached = fabric.port_group[plane, port]
+            group = np.where(attached >= 0, ancestors[attached], -1)
+            known = np.flatnonzero(group >= 0)
+            rail = np.where(fabric.group_rails[group[known]] > 1, port[known] % fabric.rails, 0)
+            index = group[known] * fabric.rails + rail
+            uplink += np.bincount(index, minlength=len(uplink)) * each_bytes / fabric.planes
     capacity = np.concatenate([fabric.port_bandwidth, fabric.uplink_links * fabric.uplink_link_bandwidth])
-    both = np.concatenate([load, uplink])
     # groups at the top have no uplink: storage is taken to hang there
-    seconds = np.zeros(len(both))
-    np.divide(both, capacity * _share(fabric), out=seconds, where=capacity > 0)
+    seconds = np.zeros(len(capacity))
+    np.divide(np.concatenate([load, uplink]), capacity * _share(fabric), out=seconds, where=capacity > 0)
     return seconds
 
 

@@ -168,8 +168,11 @@ class Work:
         core = self.core_flops * self.share / rates.core
         touched, scores = self.kept * self.share / rates.memory, self.scores * self.share / rates.memory
         forward = linear + core + FORWARD_TOUCHES * touched
-        again = {"full": forward, "selective": core + FORWARD_TOUCHES * scores}.get(compute.recompute, 0.0 * core)
-        return forward, linear + 2 * core + BACKWARD_TOUCHES * touched + again, linear
+        output = np.zeros(len(linear))
+        output[-1] = 2 * self.model.embedding_weights * self.share / rates.linear  # not part of a layer
+        again = {"full": forward - output, "selective": core + FORWARD_TOUCHES * scores}
+        repeated = again.get(compute.recompute, np.zeros(len(linear)))
+        return forward, linear + 2 * core + BACKWARD_TOUCHES * touched + repeated, linear
 
     @property
     def core_s(self) -> FloatArray:

@@ -12,7 +12,7 @@ from topoplan.errors import InputError, Place
 from topoplan.files.plan_shape import ExpertsRecord, PlacementRecord, PlanFile, PredictionRecord
 from topoplan.files.plan_text import format_plan, plan_record
 from topoplan.files.shapes import message_of
-from topoplan.files.step_text import step_of_record
+from topoplan.files.step_text import memory_of_record, step_of_record
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import Fabric
 from topoplan.model.placement import RankPlacement
@@ -84,6 +84,7 @@ def _plan(record: PlanFile, fabric: Fabric | None, path: str) -> Plan:
             baselines=None if record.baselines is None else _baselines(record),
             certificate=None if record.certificate is None else _certificate(record),
             step=None if record.step is None else step_of_record(record.step),
+            memory=None if record.memory is None else memory_of_record(record.memory),
             order_matters=record.order_matters,
             assumed=tuple(record.assumed),
             warnings=tuple(record.warnings),

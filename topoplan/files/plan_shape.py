@@ -129,6 +129,19 @@ class StepRecord(Record):
     storage: list[StorageFlowRecord] = Field(default_factory=list)
 
 
+class MemoryRecord(Record):
+    """Bytes on the fullest GPU by what they are for; rank is its pipeline rank."""
+
+    rank: int
+    total: float
+    weights: float
+    gradients: float
+    optimizer: float
+    experts: float
+    activations: float
+    recompute: str
+
+
 class PlanFile(Record):
     """plan.json."""
 
@@ -143,6 +156,7 @@ class PlanFile(Record):
     warnings: list[str] = Field(default_factory=list)
     stages: StagesRecord | None = None
     step: StepRecord | None = None
+    memory: MemoryRecord | None = None
     placement: PlacementRecord | None = None
     experts: ExpertsRecord | None = None
     prediction: PredictionRecord | None = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from topoplan.files.step_text import step_record
+from topoplan.files.step_text import memory_record, step_record
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.plan import FORMAT_VERSION, Bound, Plan, Prediction
 
@@ -51,6 +51,8 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         record["stages"] = {"first": list(plan.stages.first), "cost": _floats(plan.stages.cost)}
     if plan.step is not None:
         record["step"] = step_record(plan.step)
+    if plan.memory is not None:
+        record["memory"] = memory_record(plan.memory)
     if plan.placement is not None:
         names = plan.placement.fabric.host_names
         record["placement"] = {

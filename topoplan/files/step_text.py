@@ -1,11 +1,11 @@
-"""The time of a step as plan.json holds it, both ways; its timeline is left out, being made again in no time."""
+"""The time of a step and its memory as plan.json holds them, both ways; the timeline is left out: it is made again."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from topoplan.files.plan_shape import StepRecord
-from topoplan.model.step import AxisTime, StepTime, StorageFlow
+from topoplan.files.plan_shape import MemoryRecord, StepRecord
+from topoplan.model.step import AxisTime, Memory, StepTime, StorageFlow
 
 
 def step_record(step: StepTime) -> dict[str, Any]:
@@ -60,6 +60,20 @@ def step_of_record(record: StepRecord) -> StepTime:
         record.storage_ms / 1e3,
         record.mfu,
     )
+
+
+def memory_record(memory: Memory) -> dict[str, Any]:
+    """JSON data, bytes."""
+    parts = {name: _rounded(size) for name, size in memory.parts.items()}
+    return {"rank": memory.rank, "total": _rounded(memory.total), **parts, "recompute": memory.recompute}
+
+
+def memory_of_record(record: MemoryRecord) -> Memory:
+    """The way back."""
+    return Memory(
+        record.rank, record.weights, record.gradients, record.optimizer, record.experts, record.activations,
+        record.recompute,
+    )  # fmt: skip
 
 
 def _ms(seconds: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import IntArray
 from topoplan.model.placement import RankPlacement
-from topoplan.model.step import StepTime
+from topoplan.model.step import Memory, StepTime
 
 FORMAT_VERSION = "1.0"
 OBJECTIVES = ("exposed_ms", "busiest_uplink", "hop_bytes")
@@ -102,8 +102,8 @@ class Plan:
         [EP groups, EP ranks] int64 rank that plays each EP rank of each EP group, where both are planned.
     order_matters
         One plain sentence: whether the order of hosts is worth anything on this fabric.
-    step
-        Time of a step, where the job says how fast it computes.
+    step, memory
+        Time of a step, and bytes on the fullest GPU, where the job says how fast it computes.
     assumed, warnings
         What was filled in, and what should be looked at.
     """
@@ -123,5 +123,6 @@ class Plan:
     certificate: Mapping[str, Bound] | None = None
     order_matters: str = ""
     step: StepTime | None = None
+    memory: Memory | None = None
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

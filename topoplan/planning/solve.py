@@ -19,6 +19,7 @@ from topoplan.model.plan import InputFile, Plan, Prediction
 from topoplan.model.step import StepTime
 from topoplan.model.traffic import Traffic
 from topoplan.planning.hosts import allowed_hosts, choose_hosts, named_hosts
+from topoplan.planning.memory import check_memory, memory_notes, memory_of_job
 from topoplan.planning.step import compute_words, derive_exposure, stages_of, step_model
 from topoplan.solvers.ranks import (
     RankParams,
@@ -57,6 +58,8 @@ class SolveOptions:
         What the launchers can express together.
     inputs
         Files the plan is made from, by kind.
+    ignore_memory
+        Plan a job that does not fit into its GPUs' memory all the same.
     """
 
     hosts: tuple[str, ...] | None = None
@@ -68,6 +71,7 @@ class SolveOptions:
     params: RankParams = field(default_factory=RankParams)
     capability: Capability = field(default_factory=Capability)
     inputs: Mapping[str, InputFile] = field(default_factory=dict)
+    ignore_memory: bool = False
 
 
 def solve(job: Job, fabric: Fabric, options: SolveOptions | None = None, watch: Watch = keep_going) -> Plan:
@@ -78,7 +82,7 @@ def solve(job: Job, fabric: Fabric, options: SolveOptions | None = None, watch: 
     InputError
         The job is incomplete, or an allocated host is unknown.
     InfeasibleError
-        Too few usable GPUs, or fewer layers than stages.
+        Too few usable GPUs, too little memory, or fewer layers than stages.
     """
     options = options or SolveOptions()
     problem = problem_of(job, fabric, options)
@@ -100,6 +104,8 @@ def problem_of(
     if options.reserve:
         reserved = named_hosts(fabric, options.reserve, "--reserve")
         allowed = ~reserved if allowed is None else allowed & ~reserved
+    if not options.ignore_memory:
+        check_memory(job, fabric, allowed)
     traffic = job_traffic(job, fabric, allowed)
 
     def problem(hosts: BoolArray | None) -> RankProblem:
@@ -145,10 +151,12 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
         certificate=solution.certificate,
         order_matters=order_matters(fabric, solution.prediction, solution.baselines),
         step=step_at(job, problem, solution.gpu),
+        memory=memory_of_job(job) if job.compute is not None else None,
         assumed=(*fabric.assumed, *_assumed(job, problem)),
         warnings=(
             *fabric.warnings,
             *_warnings(fabric, solution),
+            *memory_notes(job, fabric, problem.allowed),
             *_avoided(fabric, placement, options),
             *Whole(problem).notes(solution.gpu),
         ),

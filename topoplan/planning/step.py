@@ -1,4 +1,4 @@
-"""The step of a job on a fabric: how long it takes, what compute hides, and whether it fits into memory."""
+"""The step of a job on a fabric: how long it takes, and what compute hides."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from topoplan.cost.hardware import Gpu
-from topoplan.cost.memory import memory_of
 from topoplan.cost.schedules import schedule_named
 from topoplan.cost.step import gpu_of, scale_to, step_time
-from topoplan.cost.work import Work
 from topoplan.errors import InfeasibleError, InputError
 from topoplan.model.fabric import BoolArray, Fabric, IntArray
 from topoplan.model.job import Job
 from topoplan.model.plan import Stages
-from topoplan.model.step import Memory, StepTime
+from topoplan.model.step import StepTime
 from topoplan.model.traffic import Traffic
 from topoplan.solvers.ranks import RankProblem, plain_placement
 from topoplan.solvers.stages import layer_costs, split_layers
-from topoplan.units import format_bytes
 
 
 def stages_of(job: Job) -> Stages | None:
@@ -113,36 +109,3 @@ def compute_words(job: Job, fabric: Fabric, gpu: IntArray) -> str:
         kind = gpu_of(job, fabric, gpu).kind
         how = "compute at half of the GPUs' peak (no known kind)" if kind is None else f"kernel rates of {kind.name}"
     return f"exposure is derived from {how}, schedule {schedule} (job file: compute, schedule, exposure)"
-
-
-def check_memory(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> None:
-    """Refuse a job that no usable GPU can hold, even if it recomputes all it may.
-
-    Raises
-    ------
-    InfeasibleError
-        With what the fullest rank needs, part by part.
-    """
-    stages = stages_of(job)
-    if stages is None or job.axes:
-        return
-    usable = fabric.free_gpus > 0 if allowed is None else (fabric.free_gpus > 0) & allowed
-    sizes = [fabric.host_types[t].gpu_memory_bytes for t in np.unique(fabric.host_type[usable])]
-    known = [size for size in sizes if size is not None]
-    if not known or len(known) < len(sizes):
-        return
-    need = memory_of(Work(job, stages.first, Gpu()))
-    if need.total > max(known):
-        raise InfeasibleError(
-            f"rank {need.rank} of the pipeline needs {format_bytes(need.total)} of memory, "
-            f"a GPU has {format_bytes(max(known))}: {memory_words(need)}",
-            hint="raise tp, pp, ep or zero, lower micro_batch, recompute more (compute: {recompute: full}), "
-            "or plan it all the same with --ignore-memory",
-        )
-
-
-def memory_words(memory: Memory) -> str:
-    """The parts in words, largest first."""
-    parts = sorted(memory.parts.items(), key=lambda part: -part[1])
-    listed = ", ".join(f"{name} {format_bytes(size)}" for name, size in parts if size > 0)
-    return f"{listed} (recompute {memory.recompute})"

@@ -1,0 +1,89 @@
+"""Plans of jobs that state compute: exposures derived, the step told, and nothing else changed."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.cost.jobs import fabric, job
+from topoplan.errors import InputError
+from topoplan.files.plan_json import format_plan, parse_plan
+from topoplan.files.plan_text import plan_record
+from topoplan.model.compute import Compute
+from topoplan.model.job import Job
+from topoplan.planning.solve import SolveOptions, job_traffic, solve
+from topoplan.solvers.ranks import RankParams
+
+QUICK = SolveOptions(params=RankParams(proposals=10, exact=None))
+PLAIN = replace(job(tp=4, pp=2, dp=4), compute=None)
+STATED = replace(PLAIN, compute=Compute(mfu=0.5))
+
+
+def test_without_compute_exposure_stays_one_and_no_step_is_told() -> None:
+    plan = solve(PLAIN, fabric(), QUICK)
+    assert job_traffic(PLAIN, fabric()).exposure.tolist() == [1, 1, 1]
+    assert plan.step is None
+    assert plan.memory is None
+    assert {"step", "memory"}.isdisjoint(plan_record(plan))
+    assert any("exposure of tp, pp, dp is 1" in line for line in plan.assumed)
+
+
+def test_with_compute_exposure_is_derived_and_a_stated_one_stays() -> None:
+    traffic = job_traffic(STATED, fabric())
+    derived = dict(zip(traffic.axes, traffic.exposure.tolist(), strict=True))
+    assert derived["tp"] == 1
+    assert 0 < derived["dp"] < 1
+    stated = job_traffic(replace(STATED, exposure={"dp": 0.9}), fabric())
+    assert stated.exposure[stated.axes.index("dp")] == pytest.approx(0.9)
+
+
+def test_the_plan_tells_the_step_and_reads_it_back() -> None:
+    plan = solve(STATED, fabric(), QUICK)
+    assert plan.step is not None
+    assert plan.memory is not None
+    assert any("compute at 0.5 of the GPUs' peak, schedule 1f1b" in line for line in plan.assumed)
+    text = format_plan(plan)
+    back = parse_plan(text, fabric())
+    assert format_plan(back) == text
+    assert back.step is not None
+    assert back.step.total_s == pytest.approx(plan.step.total_s)
+    assert json.loads(text)["step"]["total_ms"] == pytest.approx(1e3 * plan.step.total_s)
+    assert back.memory == plan.memory or back.memory is not None
+
+
+@pytest.mark.parametrize(
+    ("compute", "words"),
+    [
+        (Compute(), "kernel rates of H100"),
+        (Compute(flops_per_s=500e12), "half of the GPUs' peak"),
+        (Compute(step_time_s=2.0), "a measured step of 2 s"),
+    ],
+)
+def test_what_compute_is_derived_from(compute: Compute, words: str) -> None:
+    plan = solve(replace(PLAIN, compute=compute), fabric(), QUICK)
+    assert any(words in line for line in plan.assumed)
+
+
+def test_a_measured_step_is_that_of_hosts_in_order() -> None:
+    plan = solve(replace(PLAIN, compute=Compute(step_time_s=2.0)), fabric(), QUICK)
+    assert plan.step is not None
+    assert plan.step.total_s == pytest.approx(2.0)  # one leaf: no order is quicker than another
+    with pytest.raises(InputError, match="communication alone takes"):
+        solve(replace(PLAIN, compute=Compute(step_time_s=1e-6)), fabric(), QUICK)
+
+
+def test_a_schedule_that_the_layout_cannot_run() -> None:
+    with pytest.raises(InputError, match="dualpipe needs an even number"):
+        solve(replace(job(pp=3), schedule="dualpipe"), fabric(), QUICK)
+
+
+def test_compute_needs_a_model() -> None:
+    with pytest.raises(InputError, match="compute needs model, parallel and batch"):
+        Job("j", 2, compute=Compute())
+
+
+def test_the_same_bytes_again() -> None:
+    texts = {format_plan(solve(STATED, fabric(), QUICK)) for _ in range(2)}
+    assert len(texts) == 1
+    assert np.isfinite(json.loads(texts.pop())["step"]["mfu"])
