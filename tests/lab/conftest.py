@@ -12,7 +12,9 @@ from typing import NoReturn
 import pytest
 
 from tests.lab.netlab import Lab, LabError, why_no_lab
+from tests.lab.proof import Planned, plan_for
 from topoplan.launchers import LaunchFile
+from topoplan.model.placement import RankPlacement
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,6 +66,16 @@ def write_files(tmp_path: Path) -> Callable[[Mapping[str, LaunchFile]], Path]:
             (folder / name).write_text(file.text)
             (folder / name).chmod(0o755 if file.executable else 0o644)
         return folder
+
+    return write
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Callable[..., Planned]:
+    """Write a placement as a plan folder with one launcher's files and the probe; all hosts see it."""
+
+    def write(placement: RankPlacement, launcher: str, *settings: str) -> Planned:
+        return plan_for(placement, launcher, tmp_path, *settings)
 
     return write
 

@@ -133,6 +133,10 @@ class Lab:
             start_new_session=True,
         )
 
+    def kill(self, host: str) -> None:
+        """End all that runs on a host, as when it loses power."""
+        kill_all(self.namespace(host))
+
     def shape(self, uplink: str, nic: str = "") -> None:
         """Give uplinks, and NICs where they are shaped, these rates from now on."""
         self.uplink, self.nic = uplink, nic
@@ -218,14 +222,19 @@ def remove_leftovers() -> None:
 
 def remove_namespace(name: str) -> None:
     """Kill what runs in a namespace of a lab and remove it."""
+    kill_all(name)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    shutil.rmtree(NETNS / name, ignore_errors=True)
+
+
+def kill_all(name: str) -> None:
+    """Kill what runs in a namespace of a lab."""
     pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout
     for pid in pids.split():
         try:
             os.kill(int(pid), signal.SIGKILL)
         except ProcessLookupError:
             continue
-    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-    shutil.rmtree(NETNS / name, ignore_errors=True)
 
 
 def _call(*command: str, text: str | None = None) -> None:

@@ -39,9 +39,9 @@ def shuffled_hosts(names: Iterable[str], seed: int) -> RankPlacement:
     return RankPlacement(fabric, (hosts[:, None] * GPUS + np.arange(GPUS)).ravel())
 
 
-def shuffled_gpus(names: Iterable[str], seed: int) -> RankPlacement:
-    """Consecutive ranks on every host, whole, its GPUs in random order; hosts in random order."""
+def shuffled_gpus(names: Iterable[str], seed: int, spares: int = 0) -> RankPlacement:
+    """Consecutive ranks on hosts, whole, their GPUs in random order; hosts in random order, the last ones left free."""
     rng = np.random.default_rng(seed)
     fabric = cluster(names)
-    hosts = rng.permutation(len(fabric.hosts))
+    hosts = rng.permutation(len(fabric.hosts))[: len(fabric.hosts) - spares]
     return RankPlacement(fabric, np.concatenate([host * GPUS + rng.permutation(GPUS) for host in hosts]))

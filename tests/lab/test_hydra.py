@@ -10,10 +10,11 @@ import pytest
 
 from tests.lab.plans import SEEDS, any_order, probe
 from tests.lab.tools import find
-from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
+from topoplan.launchers import LaunchFile, LaunchRequest, get_launcher
 
 if TYPE_CHECKING:
     from tests.lab.netlab import Lab
+    from tests.lab.proof import Planned
 
 pytestmark = pytest.mark.lab
 
@@ -52,17 +53,14 @@ SETTINGS = {"mpich": mpich, "intelmpi": intelmpi}
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_rank_is_where_the_plan_says(
-    name: str, seed: int, lab: Lab, refuse: Callable[[str], None], write_files: Write
+    name: str, seed: int, lab: Lab, refuse: Callable[[str], None], plan: Callable[..., Planned]
 ) -> None:
-    placement = any_order(RACKS, seed)
-    folder = write_files(get_launcher(name).write(LaunchRequest(placement)))
+    planned = plan(any_order(RACKS, seed), name)
     head = HEADS[seed % len(HEADS)]
-    result = lab.run(head, [str(folder / "run.sh"), *PROBE], SETTINGS[name](lab, refuse), timeout=120)
+    env = SETTINGS[name](lab, refuse)
+    result = lab.run(head, [str(planned.files / "run.sh"), planned.probe], env, timeout=120)
     assert result.returncode == 0, result.stderr
-    observed = parse_observed(result.stdout)
-    assert len(observed) == placement.ranks
-    assert compare(placement, observed, get_launcher(name)) == []
-    assert [seat.gpu for seat in observed] == placement.local.tolist()
+    planned.prove(result.stdout)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

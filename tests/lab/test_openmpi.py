@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
+from tests.lab.plans import SEEDS, any_order, cluster, probe
 from tests.lab.tools import find
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
-from topoplan.model.fabric import Fabric, Host, HostType, Nic
 from topoplan.model.placement import RankPlacement
 
 if TYPE_CHECKING:
     from tests.lab.netlab import Lab
+    from tests.lab.proof import Planned
 
 pytestmark = pytest.mark.lab
 
@@ -25,13 +25,7 @@ pytestmark = pytest.mark.lab
 RACKS = {"h0": 0, "h1": 1, "h2": 0, "h10": 1, "gpu-1.a.example": 0, "gpu-1.b.example": 1, "RackB-7": 0}
 HEAD = "h0"
 OPENMPI = get_launcher("openmpi")
-# Open MPI's own variables, not those that topoplan-env sets.
-PROBE = [
-    "sh",
-    "-c",
-    'echo "RANK=$OMPI_COMM_WORLD_RANK HOST=$(uname -n) LOCAL_RANK=$OMPI_COMM_WORLD_LOCAL_RANK '
-    'CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-}"',
-]
+PROBE = probe("OMPI_COMM_WORLD_RANK")
 Write = Callable[[Mapping[str, LaunchFile]], Path]
 
 
@@ -71,37 +65,22 @@ def environment(lab: Lab, mpirun: str) -> dict[str, str]:
     }
 
 
-def fabric() -> Fabric:
-    kind = HostType("box", 2, tuple(Nic(g, 25e6, g, f"mlx5_{g}") for g in range(2)), 2, 1e9)
-    return Fabric("lab", "ecmp", (kind,), tuple(Host(name, 0) for name in RACKS))
-
-
-def shuffled(seed: int) -> RankPlacement:
-    """Every rank on any GPU of any host, two GPUs left free."""
-    cluster = fabric()
-    return RankPlacement(cluster, np.random.default_rng(seed).permutation(cluster.gpus)[:-2])
-
-
 def whole_hosts(*names: str) -> RankPlacement:
-    return RankPlacement.from_hosts(fabric(), [name for name in names for _ in range(2)], [0, 1] * len(names))
+    return RankPlacement.from_hosts(cluster(RACKS), [name for name in names for _ in range(2)], [0, 1] * len(names))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_every_rank_is_where_the_plan_says(seed: int, lab: Lab, mpirun: str, write_files: Write) -> None:
-    placement = shuffled(seed)
-    folder = write_files(OPENMPI.write(LaunchRequest(placement)))
-    result = lab.run(HEAD, [str(folder / "run.sh"), *PROBE], environment(lab, mpirun))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_rank_is_where_the_plan_says(seed: int, lab: Lab, mpirun: str, plan: Callable[..., Planned]) -> None:
+    planned = plan(any_order(RACKS, seed), "openmpi")
+    result = lab.run(HEAD, [str(planned.files / "run.sh"), planned.probe], environment(lab, mpirun))
     assert result.returncode == 0, result.stderr
-    observed = parse_observed(result.stdout)
-    assert len(observed) == placement.ranks
-    assert compare(placement, observed, OPENMPI) == []
-    assert [seat.gpu for seat in observed] == placement.local.tolist()
+    planned.prove(result.stdout)
 
 
 def test_rankfile(lab: Lab, mpirun: str, write_files: Write) -> None:
     if (os.cpu_count() or 1) < 2:
         pytest.skip("two ranks a host are bound to a core each, this machine has one")
-    placement = shuffled(3)
+    placement = any_order(RACKS, 3)
     folder = write_files(OPENMPI.write(LaunchRequest(placement)))
     option = ["--rankfile", f"{folder}/rankfile"]
     if mpirun == mpirun_of(5):

@@ -19,6 +19,7 @@ from topoplan.planning.solve import SolveOptions, solve
 
 if TYPE_CHECKING:
     from tests.lab.netlab import Lab
+    from tests.lab.proof import Planned
 
 pytestmark = pytest.mark.lab
 
@@ -48,18 +49,16 @@ def slurm(lab: Lab, refuse: Callable[[str], None]) -> Iterator[SlurmLab]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_rank_is_where_the_plan_says(seed: int, slurm: SlurmLab, write_files: Write) -> None:
-    placement = any_order(RACKS, seed)
-    folder = write_files(SLURM.write(LaunchRequest(placement)))
-    out = folder / "out.txt"
-    command = ["sbatch", "--wait", f"--output={out}", f"--chdir={folder}", str(folder / "run.sbatch"), *PROBE]
-    batch = slurm.run(*command, env={"TOPOPLAN_LAUNCH_DIR": str(folder)})
+def test_every_rank_is_where_the_plan_says(
+    seed: int, slurm: SlurmLab, plan: Callable[..., Planned], tmp_path: Path
+) -> None:
+    planned = plan(any_order(RACKS, seed), "slurm")
+    out = tmp_path / "out.txt"
+    command = ["sbatch", "--wait", f"--output={out}", str(planned.files / "run.sbatch"), planned.probe]
+    batch = slurm.run(*command, env={"TOPOPLAN_LAUNCH_DIR": str(planned.files)})
     shown = out.read_text() if out.exists() else ""
     assert batch.returncode == 0, f"{batch.stderr}\n{shown}\n{slurm.logs()}"
-    observed = parse_observed(shown)
-    assert len(observed) == placement.ranks
-    assert compare(placement, observed, SLURM) == []
-    assert [seat.gpu for seat in observed] == placement.local.tolist()
+    planned.prove(shown)
 
 
 def test_the_script_keeps_the_order_in_an_allocation_too(slurm: SlurmLab, write_files: Write) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.everywhere import start_everywhere
+from tests.lab.plans import SEEDS, shuffled_gpus
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
+from topoplan.launchers.shim import SHIM
 from topoplan.model.fabric import Fabric, Host, HostType
 from topoplan.model.placement import RankPlacement
 
 if TYPE_CHECKING:
     from tests.lab.netlab import Lab
+    from tests.lab.proof import Planned
 
 pytestmark = pytest.mark.lab
 
@@ -29,7 +30,7 @@ echo "RANK=$RANK HOST=$(uname -n) LOCAL_RANK=$LOCAL_RANK CUDA_VISIBLE_DEVICES=$C
 Write = Callable[[Mapping[str, LaunchFile]], Path]
 
 
-def plan() -> RankPlacement:
+def rotated() -> RankPlacement:
     """Hosts in no sorted order, GPUs rotated differently on each, the last host half used."""
     kind = HostType("box", 3, (), 3, 1e9)
     cluster = Fabric("lab", "ecmp", (kind,), tuple(Host(name, 0) for name in RACKS))
@@ -37,24 +38,10 @@ def plan() -> RankPlacement:
     return RankPlacement.from_hosts(cluster, [host for host, _ in seats], [gpu for _, gpu in seats])
 
 
-def start_everywhere(lab: Lab, commands: Mapping[str, list[str]], torchrun: str) -> str:
+def everywhere(lab: Lab, commands: Mapping[str, list[str]], torchrun: str) -> str:
     """Run one command a host, all at once; their output together."""
     env = {"TORCHRUN": torchrun, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "eth0"}
-    running = {host: lab.start(host, command, env) for host, command in commands.items()}
-    out = ""
-    try:
-        for host, process in running.items():
-            text, err = process.communicate(timeout=80)
-            assert process.returncode == 0, f"{host}: {err}"
-            out += text
-    except subprocess.TimeoutExpired:
-        pytest.fail("torchrun took more than 80 s")
-    finally:
-        for process in running.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-    return out
+    return start_everywhere(lab, commands, env)
 
 
 @pytest.fixture
@@ -66,30 +53,44 @@ def probe(tmp_path: Path) -> str:
 
 
 def test_every_rank_is_where_the_plan_says(lab: Lab, torchrun: str, probe: str, write_files: Write) -> None:
-    placement = plan()
+    placement = rotated()
     folder = write_files(TORCHRUN.write(LaunchRequest(placement)))
     script = str(folder / "run.sh")
-    out = start_everywhere(lab, {host: [script, "--no-python", probe] for host in RACKS}, torchrun)
+    out = everywhere(lab, {host: [script, "--no-python", probe] for host in RACKS}, torchrun)
     observed = parse_observed(out)
     assert compare(placement, observed, TORCHRUN) == []
     assert [seat.gpu for seat in observed] == placement.local.tolist()
     assert out.count(" W=16\n") == 16
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_plans(seed: int, lab: Lab, torchrun: str, plan: Callable[..., Planned]) -> None:
+    planned = plan(shuffled_gpus(RACKS, seed), "torchrun")
+    commands = {host: [str(planned.files / "run.sh"), "--no-python", planned.probe] for host in RACKS}
+    planned.prove(everywhere(lab, commands, torchrun))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_shim_tells_torchrun(seed: int, lab: Lab, torchrun: str, plan: Callable[..., Planned]) -> None:
+    planned = plan(shuffled_gpus(RACKS, seed), "shim")
+    command = [str(planned.files / SHIM), "--node", torchrun, "--no-python", planned.probe]
+    planned.prove(everywhere(lab, dict.fromkeys(RACKS, command), torchrun))
+
+
 def test_scripts_of_single_hosts(lab: Lab, torchrun: str, probe: str, write_files: Write) -> None:
-    placement = plan()
+    placement = rotated()
     folder = write_files(TORCHRUN.write(LaunchRequest(placement)))
     commands = {host: [f"{folder}/node-{node}-{host}.sh", "--no-python", probe] for node, host in enumerate(ORDER)}
-    assert compare(placement, parse_observed(start_everywhere(lab, commands, torchrun)), TORCHRUN) == []
+    assert compare(placement, parse_observed(everywhere(lab, commands, torchrun)), TORCHRUN) == []
 
 
 def test_c10d_sorts_hosts_and_the_difference_is_explained(
     lab: Lab, torchrun: str, probe: str, write_files: Write
 ) -> None:
-    placement = plan()
+    placement = rotated()
     folder = write_files(TORCHRUN.write(LaunchRequest(placement)))
     options = ["--rdzv-backend=c10d", "--rdzv-id=lab", f"--rdzv-endpoint={ORDER[0]}:29500", "--no-python", probe]
-    out = start_everywhere(lab, {host: [str(folder / "run.sh"), *options] for host in RACKS}, torchrun)
+    out = everywhere(lab, {host: [str(folder / "run.sh"), *options] for host in RACKS}, torchrun)
     differences = compare(placement, parse_observed(out), TORCHRUN)
     assert differences
     assert "c10d rendezvous sorts them" in differences[0].reason

@@ -28,3 +28,8 @@ def find(program: str, variable: str, environment: str = "") -> str:
         return str(path) if path.exists() else ""
     beside = Path(sys.executable).parent / program
     return str(beside) if beside.exists() else shutil.which(program) or ""
+
+
+def path_with(*folders: Path) -> str:
+    """PATH with these folders before all others."""
+    return ":".join([*map(str, folders), os.environ["PATH"]])

@@ -47,6 +47,11 @@ def _hint(launcher: str, shim: str) -> str:
     return f"plan for it with solve --launcher {launcher}, or {other}"
 
 
+def whole_hosts(placement: RankPlacement) -> bool:
+    """Whether every host has consecutive ranks."""
+    return not len(_torn_ranks(placement.host))
+
+
 def _starts(host: IntArray) -> IntArray:
     """[ranks] bool where a run of ranks on one host begins."""
     return np.asarray(np.concatenate([[True], host[1:] != host[:-1]]))

@@ -57,13 +57,13 @@ def read_observed(text: str) -> Reports:
 
 
 def _parse_order(start: str, text: str) -> Order:
+    if re.search(r"\bRANK=\d", text):  # before JSON: lines of a log may begin like a list
+        return _read_pairs(text)
     if start[0] in "{[":
         return read_json(start)
     first = next((line for line in start.splitlines() if not line.startswith("#")), "")
     if "," in first and "rank" in re.split(r"[,\s]+", first.lower()):
         return read_csv(start[start.index(first) :].replace(first, first.lower(), 1))
-    if re.search(r"\bRANK=\d", text):
-        return _read_pairs(text)
     return _read_lines(text)
 
 

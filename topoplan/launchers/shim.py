@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from topoplan.errors import InfeasibleError, InputError, Place
 from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
 from topoplan.launchers.bundle import bundle
+from topoplan.launchers.express import whole_hosts
 from topoplan.launchers.rankmap import in_order
 from topoplan.launchers.shell import comment
 from topoplan.launchers.table import host_rows, read_table, seats_by_rank, spare_rows, table_text
@@ -44,17 +45,24 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     plan = f"plan {request.label}: {request.placement.ranks} ranks on {len(rows)} hosts"
     spares = spare_rows(request.placement, request.spares)
     table = table_text(rows) + "".join(table_text(spares).splitlines(keepends=True)[1:])
-    values = {
-        "TABLE_TEXT": f'"""\\\n{table}"""',
+    hosts = {"TABLE_TEXT": f'"""\\\n{table}"""'}
+    settings = {
         "PORT": str(request.master_port),
         "NCCL_TOPO_FILE": repr(request.nccl_topo_file),
         "PROGRAM: Sequence[str]": repr(tuple(request.program)),
     }
-    return {
+    files = {
         SHIM: _program(
-            "shim", f"{plan}. Used as the entry point of every process, or with --node of every host.", values
-        ),
+            "shim", f"{plan}. Used as the entry point of every process, or with --node of every host.", hosts | settings
+        )
     }
+    if whole_hosts(request.placement):
+        files[RENDEZVOUS] = _program(
+            "rendezvous",
+            f"{plan}. Used by every host and spare in place of torchrun, for jobs that outlive a host.",
+            hosts,
+        )
+    return files
 
 
 def _program(module: str, use: str, values: Mapping[str, str]) -> LaunchFile:

@@ -128,7 +128,16 @@ def rank_environment(
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices)),
     }
-    # Pods may see other devices than their host; names that are not there would make NCCL fall back to TCP silently.
-    if row.hcas and all(os.path.isdir(os.path.join(sysfs, hca.split(":")[0])) for hca in row.hcas):
-        found.setdefault("NCCL_IB_HCA", "=" + ",".join(row.hcas))
+    hcas = ib_devices(row, sysfs)
+    if hcas:
+        found.setdefault("NCCL_IB_HCA", hcas)
     return found
+
+
+def ib_devices(row: PodRow, sysfs: str = "/sys/class/infiniband") -> str:
+    """NCCL_IB_HCA of a host, "" where it is not known or not here.
+
+    Pods may see other devices than their host; names that are not there would make NCCL fall back to TCP silently.
+    """
+    here = all(os.path.isdir(os.path.join(sysfs, hca.split(":")[0])) for hca in row.hcas)
+    return "=" + ",".join(row.hcas) if row.hcas and here else ""

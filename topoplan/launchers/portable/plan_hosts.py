@@ -1,0 +1,63 @@
+"""The plan's hosts and spares inside a portable program, and which of them this process is on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from topoplan.launchers.portable.pod_table import PodRow, own_row, stop
+from topoplan.launchers.portable.whoami import host_names
+
+# What export writes here: lines of host, ranks, GPUs, RDMA devices and names. A host without ranks ("-") is a spare.
+TABLE_TEXT = ""
+_SHOWN = 4
+
+
+def rows_of(table: str) -> tuple[list[PodRow], list[PodRow]]:
+    """Hosts of the plan, that of rank 0 first, and its spares, best first."""
+    rows: list[PodRow] = []
+    spares: list[PodRow] = []
+    for line in table.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        host, ranks, gpus, hcas, names = line.split("\t")
+        kind = spares if ranks == "-" else rows
+        kind.append(
+            PodRow(
+                len(kind),
+                host,
+                [] if ranks == "-" else [int(rank) for rank in ranks.split(",")],
+                [int(gpu) for gpu in gpus.split(",")],
+                [] if hcas == "-" else hcas.split(","),
+                names.split(","),
+            )
+        )
+    return rows, spares
+
+
+def find_host(rows: Sequence[PodRow], env: Mapping[str, str]) -> PodRow:
+    """The row of this host by the first of its names that is in the plan, or the end."""
+    tried = []
+    for name, source in host_names(env):
+        row = own_row(rows, name)
+        if row is not None:
+            break
+        tried.append((name, source))
+    else:
+        stop(_unknown(rows, tried))
+    return row
+
+
+def _unknown(rows: Sequence[PodRow], tried: Sequence[tuple[str, str]]) -> str:
+    """What to say of a host that is in the plan by none of its names, or by one that several hosts share."""
+    for name, source in tried:
+        short = name.partition(".")[0].lower()
+        alike = [row.host for row in rows if short in [known.partition(".")[0].lower() for known in row.names]]
+        if alike:
+            which = " or ".join(alike[:_SHOWN])
+            return f"{source} says {name}, which could be {which}: set TOPOPLAN_HOST to the name that the plan uses"
+    said = ", ".join(f"{name} ({source})" for name, source in tried)
+    known = ", ".join(row.host for row in rows[:_SHOWN]) + (" ..." if len(rows) > _SHOWN else "")
+    return (
+        f"this host is not in the plan: it is called {said}; the plan has {known}. Plan again for the hosts of this "
+        "allocation, or set TOPOPLAN_HOST"
+    )
