@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from topoplan.launchers.portable.pod_table import PodRow, own_row, stop
+from topoplan.launchers.portable.pod_table import PodRow, own_row, row_of, stop
 from topoplan.launchers.portable.whoami import host_names
 
 # What export writes here: lines of host, ranks, GPUs, RDMA devices and names. A host without ranks ("-") is a spare.
@@ -13,24 +13,14 @@ _SHOWN = 4
 
 
 def rows_of(table: str) -> tuple[list[PodRow], list[PodRow]]:
-    """Hosts of the plan, that of rank 0 first, and its spares, best first."""
+    """Hosts of the plan, that of rank 0 first, and its spares, best first; ValueError where a line is not a row."""
     rows: list[PodRow] = []
     spares: list[PodRow] = []
     for line in table.splitlines():
-        if not line or line.startswith("#"):
-            continue
-        host, ranks, gpus, hcas, names = line.split("\t")
-        kind = spares if ranks == "-" else rows
-        kind.append(
-            PodRow(
-                len(kind),
-                host,
-                [] if ranks == "-" else [int(rank) for rank in ranks.split(",")],
-                [int(gpu) for gpu in gpus.split(",")],
-                [] if hcas == "-" else hcas.split(","),
-                names.split(","),
-            )
-        )
+        row = row_of(line, 0)
+        if row is not None:
+            kind = rows if row.ranks else spares
+            kind.append(row._replace(number=len(kind)))
     return rows, spares
 
 
