@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from math import factorial, prod
 
 import numpy as np
@@ -160,17 +159,30 @@ def _interleavings(counts: list[int]) -> Iterator[list[int]]:
     starts = np.cumsum([0, *counts[:-1]]).tolist()
     total = factorial(sum(counts)) // prod(factorial(c) for c in counts)
     stride = max(1, -(-total // MAX_TILINGS))
+    word = [i for i, count in enumerate(counts) for _ in range(count)]
+    for nth in range(total):
+        if not nth % stride:
+            following = list(starts)
+            order = []
+            for i in word:
+                order.append(following[i])
+                following[i] += 1
+            yield order
+        _advance(word)
 
-    def walk(left: list[int], taken: list[int]) -> Iterator[list[int]]:
-        if not any(left):
-            yield taken
-            return
-        for i, count in enumerate(left):
-            if count:
-                rest = [c - (j == i) for j, c in enumerate(left)]
-                yield from walk(rest, [*taken, starts[i] + counts[i] - count])
 
-    yield from islice(walk(list(counts), []), 0, None, stride)
+def _advance(word: list[int]) -> None:
+    """Turn a word into the next arrangement of its letters in the order of dictionaries; the last one stays."""
+    i = len(word) - 2
+    while i >= 0 and word[i] >= word[i + 1]:
+        i -= 1
+    if i < 0:
+        return
+    j = len(word) - 1
+    while word[j] <= word[i]:
+        j -= 1
+    word[i], word[j] = word[j], word[i]
+    word[i + 1 :] = word[:i:-1]
 
 
 def _prime_factors(n: int) -> list[int]:

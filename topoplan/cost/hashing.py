@@ -10,12 +10,15 @@ meet few links and less elsewhere; the tests compare it with Monte Carlo.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from topoplan.cost.calibration import QUEUE_PAIRS
 from topoplan.model.fabric import FloatArray, IntArray
 
+KEPT_SIZE = 2**14  # lattices up to which transforms of one queue pair are remembered: 128 KiB each
 LATTICE = 24  # steps of the largest queue pair; smaller ones than half a step are spread evenly
 
 
@@ -73,16 +76,28 @@ def link_distribution(flows: HashedFlows) -> FloatArray:
     # ten standard deviations and the largest class beyond the mean hold all that matters
     reach = np.minimum(most, mean + 10 * spread + 6 * flows.steps.max(initial=1)).max(initial=1)
     size = int(2 ** np.ceil(np.log2(2 * reach + 2)))
-    turn = np.exp(-2j * np.pi * np.arange(size // 2 + 1)[:, None] * flows.steps / size)  # [frequencies, classes]
     alike, kind = np.unique(odds, return_inverse=True)  # few: logarithms of complex numbers are what takes time
     log = np.zeros((len(flows.count), size // 2 + 1), complex)
     for c in range(len(flows.steps)):
-        with np.errstate(divide="ignore"):  # log(0) where every queue pair has one link to go to
-            term = np.log(1 - alike[:, None] + alike[:, None] * turn[None, :, c])
+        term = np.array([_transform(float(p), int(flows.steps[c]), size) for p in alike])
         has = np.flatnonzero(flows.count[:, c] > 0)
         log[has] += flows.count[has, c, None] * term[kind[has]]
     density = np.fft.irfft(np.exp(log), size, axis=1)
     return np.asarray(np.clip(np.cumsum(np.clip(density, 0, None), axis=1), 0, 1))
+
+
+def _transform(odds: float, step: int, size: int) -> npt.NDArray[np.complex128]:
+    """[frequencies] complex128 logarithm of the transform of one queue pair of `step` lattice steps of `size`."""
+    return (_remembered if size <= KEPT_SIZE else _transformed)(odds, step, size)
+
+
+def _transformed(odds: float, step: int, size: int) -> npt.NDArray[np.complex128]:
+    turn = np.exp(-2j * np.pi * np.arange(size // 2 + 1) * step / size)
+    with np.errstate(divide="ignore"):  # log(0) where every queue pair has one link to go to
+        return np.asarray(np.log(1 - odds + odds * turn), np.complex128)
+
+
+_remembered = lru_cache(maxsize=256)(_transformed)
 
 
 @dataclass(frozen=True, eq=False)

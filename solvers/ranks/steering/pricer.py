@@ -20,6 +20,7 @@ from topoplan.solvers.ranks.steering.blocks import AxisArcs, Blocks
 GRID_EXACT = 24  # points one lattice step apart just above the floor of an axis
 GRID_WIDE = 24  # and beyond them to this many times the floor, ever wider
 GRID_REACH = 30.0
+DENSE = 16  # pairs of groups for each arc up to which all pairs are counted
 
 
 class AxisTable:
@@ -72,6 +73,15 @@ class AxisTable:
     def seconds(self, log: FloatArray) -> float:
         """Expected slowest link given the summed log-probabilities."""
         return self.floor + float(((1 - np.exp(log)) * self.width).sum())
+
+
+def _summed(key: IntArray, pairs: FloatArray, size: int) -> tuple[IntArray, list[FloatArray]]:
+    """Distinct keys below `size`, ascending, and of each column of `pairs` [arcs, classes] the sums by key."""
+    if size > DENSE * len(key):
+        keys, where = np.unique(key, return_inverse=True)
+        return keys, [np.asarray(np.bincount(where, column, len(keys)), float) for column in pairs.T]
+    keys = np.flatnonzero(np.bincount(key, minlength=size))  # no sorting
+    return keys, [np.asarray(np.bincount(key, column, size), float)[keys] for column in pairs.T]
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +187,7 @@ class Pricer:
         group = np.where(group < 0, self.groups, group)
         result = []
         for arcs in self.blocks.axes:
-            key, where = np.unique(group[arcs.src] * width + group[arcs.dst], return_inverse=True)
-            pairs = [np.bincount(where, column, len(key)) for column in arcs.pairs.T]
+            key, pairs = _summed(group[arcs.src] * width + group[arcs.dst], arcs.pairs, width * width)
             a, b = key // width, key % width
             table = np.zeros((len(arcs.steps), 2, self.groups))
             for ancestors in self.fabric.group_ancestor:

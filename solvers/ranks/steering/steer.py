@@ -7,7 +7,9 @@ busiest uplink and bytes x distance.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,6 +34,7 @@ class Steering:
         self.groups = pricer.groups
         self.group: list[int] = fabric.host_group[place].tolist()
         self.ancestors: list[list[int]] = fabric.group_ancestor.T.tolist()
+        self._paths: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
         axes = pricer.blocks.axes
         self.tables = pricer.tables
         self.axes = pricer.axis_parts
@@ -96,7 +99,7 @@ class Steering:
         No block may be in two pairs.
         """
         moved = [x for pair in pairs for x in pair]
-        change: dict[int, float] = {}
+        change: dict[int, float] = defaultdict(float)
         self._crossings(moved, -1.0, change)
         self._exchange(pairs)
         self._crossings(moved, 1.0, change)
@@ -126,29 +129,34 @@ class Steering:
 
         Keys of `change` are (column * 2 + way) * groups + group.
         """
-        groups, group, ancestors, neighbours = self.groups, self.group, self.ancestors, self.neighbours
+        group, neighbours, paths = self.group, self.neighbours, self._paths
+        width = 2 * self.groups
         done: set[int] = set()
         for x in moved:
             here = group[x]
-            mine = ancestors[here]
             for z, column, out, back in neighbours[x]:
                 there = group[z]
                 if there == here or z in done:
                     continue
-                up = column * 2 * groups
-                down = up + groups
-                for a, b in zip(mine, ancestors[there], strict=True):
-                    if a == b:
-                        if a >= 0:
-                            break
-                        continue
-                    if a >= 0:
-                        change[up + a] = change.get(up + a, 0.0) + sign * out
-                        change[down + a] = change.get(down + a, 0.0) + sign * back
-                    if b >= 0:
-                        change[down + b] = change.get(down + b, 0.0) + sign * out
-                        change[up + b] = change.get(up + b, 0.0) + sign * back
+                path = paths.get((here, there)) or self._path(here, there)
+                first, sent, got = column * width, sign * out, sign * back
+                for key in path[0]:
+                    change[first + key] += sent
+                for key in path[1]:
+                    change[first + key] += got
             done.add(x)
+
+    def _path(self, here: int, there: int) -> tuple[list[int], list[int]]:
+        """Keys (way * groups + group) of the uplinks that flows from one group to another cross, and those back."""
+        out, back = [], []
+        for a, b in zip(self.ancestors[here], self.ancestors[there], strict=True):
+            if a != b:
+                out += [a] * (a >= 0) + [self.groups + b] * (b >= 0)
+                back += [self.groups + a] * (a >= 0) + [b] * (b >= 0)
+            elif a >= 0:
+                break  # groups are a tree
+        self._paths[here, there] = out, back
+        return out, back
 
     def _apply(self, change: dict[int, float], undo: _Undo) -> None:
         """Make the change of counts, and keep in `undo` what it replaces."""
@@ -189,19 +197,23 @@ class _Undo:
 
 
 def _neighbours(blocks: Blocks, first_column: list[int]) -> list[list[tuple[int, int, float, float]]]:
-    """Of each block: (other block, column, queue pairs a rail to it, and from it)."""
-    joined: dict[tuple[int, int, int], list[float]] = {}
+    """Of each block: (other block, column, queue pairs a rail to it, and from it), by block and column."""
+    columns = first_column[-1]
+    keys, sent, got = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
     for a, arcs in enumerate(blocks.axes):
-        pairs = arcs.pairs.tolist()
-        for i, (x, z) in enumerate(zip(arcs.src.tolist(), arcs.dst.tolist(), strict=True)):
-            for c, count in enumerate(pairs[i]):
-                if count:
-                    joined.setdefault((x, first_column[a] + c, z), [0.0, 0.0])[0] += count
-                    joined.setdefault((z, first_column[a] + c, x), [0.0, 0.0])[1] += count
-    result: list[list[tuple[int, int, float, float]]] = [[] for _ in range(blocks.count)]
-    for (x, column, z), (out, back) in sorted(joined.items()):
-        result[x].append((z, column, out, back))
-    return result
+        for c, pairs in enumerate(arcs.pairs.T):
+            live = np.flatnonzero(pairs)
+            x, z, mine = arcs.src[live], arcs.dst[live], first_column[a] + c
+            keys += [(x * columns + mine) * blocks.count + z, (z * columns + mine) * blocks.count + x]
+            sent += [pairs[live], np.zeros(len(live))]
+            got += [np.zeros(len(live)), pairs[live]]
+    key, where = np.unique(np.concatenate(keys), return_inverse=True)
+    out, back = (np.bincount(where, np.concatenate(side), len(key)).tolist() for side in (sent, got))
+    pair, other = np.divmod(key, blocks.count)
+    owner, column = np.divmod(pair, max(columns, 1))
+    joined = list(zip(other.tolist(), column.tolist(), out, back, strict=True))
+    ends = np.searchsorted(owner, np.arange(blocks.count + 1)).tolist()
+    return [joined[i:j] for i, j in pairwise(ends)]
 
 
 def _weights(objective: str, reference: tuple[float, float, float]) -> tuple[float, ...]:
