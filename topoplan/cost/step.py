@@ -22,21 +22,30 @@ from topoplan.cost.hardware import OVERLAP_TAX, Gpu
 from topoplan.cost.peaks import Peaks, peaks
 from topoplan.cost.schedules import Pass, Schedule, Timing, schedule_named
 from topoplan.cost.storage import storage_flows
+from topoplan.cost.timeline import Pieces, timeline
 from topoplan.cost.work import Work
 from topoplan.model.demand import ZERO_BYTES
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 from topoplan.model.job import Job
-from topoplan.model.step import AxisTime, StepTime, StorageFlow
+from topoplan.model.step import AxisTime, Interval, StepTime, StorageFlow
 from topoplan.model.traffic import Traffic
 
 _GATHER_BYTES = 2.0  # of ZERO_BYTES with ZeRO-1 and 2: BF16 weights back
 # Full recomputation runs the forward communication again: half of what tp and ep send, a third of the ring's.
+_INSIDE = ("tp", "cp", "ep")  # axes that work inside micro-batches
 _AGAIN = {"tp": 1.5, "ep": 1.5, "cp": 4 / 3}
 _HALVINGS = 60  # of the interval in which a measured step's compute is looked for
 
 
 def step_time(
-    job: Job, fabric: Fabric, traffic: Traffic, gpu: IntArray, first_layer: tuple[int, ...], scale: float = 1.0
+    job: Job,
+    fabric: Fabric,
+    traffic: Traffic,
+    gpu: IntArray,
+    first_layer: tuple[int, ...],
+    scale: float = 1.0,
+    *,
+    drawn: bool = False,
 ) -> StepTime:
     """Step of a job that says how fast it computes, rank r on global GPU gpu[r] ([ranks] int64).
 
@@ -48,13 +57,17 @@ def step_time(
         First layer of each virtual stage in order, then the number of layers.
     scale
         Factor on the time of compute; see `scale_to`.
+    drawn
+        With its timeline.
 
     Raises
     ------
     InputError
         A schedule that the layout cannot run, or GPUs whose peak is unknown.
     """
-    return _step(job, fabric, traffic, gpu, first_layer).at(scale)
+    step = _step(job, fabric, traffic, gpu, first_layer)
+    found = step.at(scale)
+    return replace(found, timeline=step.timeline(found, scale)) if drawn else found
 
 
 def scale_to(
@@ -115,6 +128,23 @@ class _Step:
         )  # fmt: skip
         step = replace(step, storage_s=self._storage_s(step.total_s))
         return replace(step, mfu=self._mfu(step.total_s))
+
+    def timeline(self, step: StepTime, scale: float) -> tuple[Interval, ...]:
+        """When each pipeline rank does what in `step`, which this is with compute `scale` times as long."""
+        exposed = {axis.name: axis.exposed_s for axis in step.axes}
+        forward, backward, weights = (seconds * scale for seconds in self.work.passes)
+        inside = tuple((name, exposed[name]) for name in _INSIDE if name in exposed)
+        # hops that the schedule waits for; what else is exposed of them comes at the end
+        turn = _turn(self.work, [forward, backward, weights], sum(s for _, s in inside) / self.work.batch.micro_batches)
+        hops = self.schedule.timing(replace(turn, hop_s=self._hop_s())).hops_s
+        waits = min(hops, exposed.get("pp", 0.0))
+        after = [("pp", exposed.get("pp", 0.0) - waits), *((name, exposed.get(name, 0.0)) for name in ("dp", "edp"))]
+        return timeline(
+            Pieces(
+                self.schedule.name, forward, backward, weights, self.work.batch.micro_batches, self.work.parallel.vpp,
+                inside, self._hop_s() * waits / hops if hops > 0 else 0.0, (*after, ("optimizer", step.optimizer_s)),
+            )
+        )  # fmt: skip
 
     def _mfu(self, seconds: float) -> float | None:
         peak = self.work.gpu.flops_per_s

@@ -12,7 +12,7 @@ from topoplan.errors import InputError
 from topoplan.model.capability import Capability
 from topoplan.model.demand import traffic_of
 from topoplan.model.experts import ExpertPlacement
-from topoplan.model.fabric import BoolArray, Fabric, IntArray
+from topoplan.model.fabric import BoolArray, Fabric
 from topoplan.model.job import Job, expert_groups
 from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import InputFile, Plan, Prediction
@@ -20,7 +20,7 @@ from topoplan.model.step import StepTime
 from topoplan.model.traffic import Traffic
 from topoplan.planning.hosts import allowed_hosts, choose_hosts, named_hosts
 from topoplan.planning.memory import check_memory, memory_notes, memory_of_job
-from topoplan.planning.step import compute_words, derive_exposure, stages_of, step_model
+from topoplan.planning.step import StepModel, compute_words, derive_exposure, stages_of, step_model
 from topoplan.solvers.ranks import (
     RankParams,
     RankProblem,
@@ -134,6 +134,7 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
     """The plan around a placement of ranks: stages, experts, spare hosts and the words."""
     fabric = problem.fabric
     placement = RankPlacement(fabric, solution.gpu)
+    timed = model_of(job, problem)
     spares = nearest_spares(fabric, problem.free, np.unique(placement.host), options.spares) if options.spares else ()
     return Plan(
         job=job.name,
@@ -150,7 +151,7 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
         baselines=solution.baselines,
         certificate=solution.certificate,
         order_matters=order_matters(fabric, solution.prediction, solution.baselines),
-        step=step_at(job, problem, solution.gpu),
+        step=None if timed is None else timed.at(solution.gpu),
         memory=memory_of_job(job) if job.compute is not None else None,
         assumed=(*fabric.assumed, *_assumed(job, problem)),
         warnings=(
@@ -170,12 +171,25 @@ def job_traffic(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> T
     return derive_exposure(job, fabric, traffic, allowed)
 
 
-def step_at(job: Job, problem: RankProblem, gpu: IntArray) -> StepTime | None:
-    """Step of a placed job ([ranks] int64 global GPUs); None where the job does not say how fast it computes."""
+def placed_step(
+    job: Job, placement: RankPlacement, hosts: tuple[str, ...] | None = None, *, drawn: bool = False
+) -> StepTime | None:
+    """Step of a job that was placed within `hosts` (None for the whole fabric), `drawn` with its timeline.
+
+    None where the job does not say how fast it computes.
+    """
+    fabric = placement.fabric
+    allowed = allowed_hosts(fabric, hosts)
+    problem = RankProblem(fabric, job_traffic(job, fabric, allowed), allowed=allowed)
+    model = model_of(job, problem)
+    return None if model is None else model.at(placement.gpu, drawn=drawn)
+
+
+def model_of(job: Job, problem: RankProblem) -> StepModel | None:
+    """What times the steps of a job on a problem's hosts; None where it does not say how fast it computes."""
     if job.compute is None:
         return None
-    model = step_model(job, problem.fabric, problem.traffic, plain_placement(problem, "linear"))
-    return model.at(gpu) if model is not None else None
+    return step_model(job, problem.fabric, problem.traffic, plain_placement(problem, "linear"))
 
 
 def linear_placement(job: Job, fabric: Fabric, hosts: tuple[str, ...] | None = None) -> RankPlacement:

@@ -43,9 +43,9 @@ class StepModel:
     first_layer: tuple[int, ...]
     scale: float = 1.0
 
-    def at(self, gpu: IntArray) -> StepTime:
-        """The step with rank r on global GPU gpu[r] ([ranks] int64)."""
-        return step_time(self.job, self.fabric, self.traffic, gpu, self.first_layer, self.scale)
+    def at(self, gpu: IntArray, *, drawn: bool = False) -> StepTime:
+        """The step with rank r on global GPU gpu[r] ([ranks] int64); `drawn` with its timeline."""
+        return step_time(self.job, self.fabric, self.traffic, gpu, self.first_layer, self.scale, drawn=drawn)
 
 
 def step_model(job: Job, fabric: Fabric, traffic: Traffic, linear: IntArray) -> StepModel | None:

@@ -1,30 +1,30 @@
 """Closed forms of pipeline schedules against the operations run one by one, and against known bubble ratios."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.cost.schedules import events
 from topoplan.cost.schedules import SCHEDULES, Pass, schedule_named
+from topoplan.cost.schedules.events import play
+from topoplan.cost.schedules.orders import orders
 from topoplan.errors import InputError
 
 SECONDS = st.floats(0.1, 3.0)
 
 
 def simulated(name: str, work: Pass) -> float:
+    """End of the last operation."""
     p, m, v = work.ranks, work.micro_batches, work.virtual
-    orders = {
-        "1f1b": lambda: events.one_forward_one_backward(p, m),
-        "zb-h1": lambda: events.zero_bubble_h1(p, m),
-        "interleaved": lambda: events.interleaved(p, m, v),
-        "dualpipe": lambda: events.dual_pipe(p, m),
-    }
     seconds = [
         {"F": f / v, "B": b / v, "W": w / v, "BW": (b + w) / v}
         for f, b, w in zip(work.forward, work.backward, work.weights, strict=True)
     ]
-    return events.run(orders[name](), seconds, p * v, work.hop_s)
+    turns = orders(name, p, m, v)
+    assert turns is not None
+    return max(slot.end_s for slot in play(turns, lambda rank, op: seconds[rank][op[0]], p * v, work.hop_s))
 
 
 def alike(p: int, m: int, f: float = 1.0, b: float = 1.0, w: float = 1.0, v: int = 1, hop: float = 0.0) -> Pass:
@@ -124,3 +124,24 @@ def test_impossible_schedules_are_refused(name: str, pp: int, vpp: int) -> None:
 def test_schedule_by_default() -> None:
     assert schedule_named("", 4, 1).name == "1f1b"
     assert schedule_named("", 4, 2).name == "interleaved"
+
+
+# ---- orders ---------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(SCHEDULES)), st.sampled_from([2, 4, 6]), st.integers(1, 16), st.integers(1, 3))
+def test_orders_run_each_operation_once(name: str, p: int, m: int, v: int) -> None:
+    v = v if name == "interleaved" else 1
+    turns = orders(name, p, m, v)
+    if turns is None:
+        assert (name == "interleaved" and m % p) or (name == "dualpipe" and (m % 2 or m < 2 * p))
+        return
+    ops = [op for row in turns for turn in row for op in turn]
+    assert len(ops) == len(set(ops))
+    kinds = {kind: sum(op[0] == kind for op in ops) for kind in ("F", "B", "W", "BW")}
+    assert kinds["F"] == kinds["B"] + kinds["BW"] == p * v * m
+    assert kinds["W"] == kinds["B"]
+    slots = play(turns, lambda rank, op: 1.0 + rank / 8, p * v)
+    for one, after in itertools.pairwise(slots):
+        assert one.rank < after.rank or one.end_s <= after.start_s

@@ -1,47 +1,36 @@
-"""Pipelines run operation by operation: the order of each rank as its framework gives it, times from dependencies.
+"""The order in which each rank runs its operations, as its framework gives it.
 
 An operation is (kind, virtual stage, micro-batch); kinds are F, B (gradient of the inputs), W (of the weights) and BW
 (both). A turn is a tuple of operations that a rank runs as one, as DualPipe does with a forward and a backward.
 """
 
+from __future__ import annotations
+
 from collections import deque
+from collections.abc import Callable
 
 Op = tuple[str, int, int]
 Turn = tuple[Op, ...]
 
 
-def run(turns: list[list[Turn]], seconds: list[dict[str, float]], stages: int, hop: float = 0.0) -> float:
-    """Time of the last operation's end; `seconds` of each kind of operation on each rank."""
-    owner = {op: r for r, row in enumerate(turns) for turn in row for op in turn}
-    done: dict[Op, float] = {}
-    free = [0.0] * len(turns)
-    left = [deque(row) for row in turns]
-    while any(left):
-        moved = False
-        for r, row in enumerate(left):
-            while row:
-                needs = [need for op in row[0] for need in _needs(op, stages, owner) if need not in row[0]]
-                if any(need not in done for need in needs):
-                    break
-                turn = row.popleft()
-                ready = [done[need] + hop * (owner[need] != r) for need in needs]
-                free[r] = max([free[r], *ready]) + sum(seconds[r][op[0]] for op in turn)
-                done.update(dict.fromkeys(turn, free[r]))
-                moved = True
-        assert moved, "the orders of the ranks wait for each other"
-    return max(free)
+def orders(schedule: str, ranks: int, micro_batches: int, virtual: int = 1) -> list[list[Turn]] | None:
+    """Turns of each rank; None where the schedule is not defined for that many micro-batches.
 
-
-def _needs(op: Op, stages: int, owner: dict[Op, int]) -> list[Op]:
-    kind, stage, micro = op
-    if kind == "F":
-        return [("F", stage - 1, micro)] if stage % stages else []
-    if kind == "W":
-        return [("B", stage, micro)]
-    after = [("F", stage, micro)]
-    if (stage + 1) % stages:
-        after += [need for need in (("B", stage + 1, micro), ("BW", stage + 1, micro)) if need in owner]
-    return after
+    Interleaving takes whole rounds of as many micro-batches as ranks, DualPipe an even number, two a rank at least.
+    """
+    make: dict[str, Callable[[], list[list[Turn]]]] = {
+        "1f1b": lambda: one_forward_one_backward(ranks, micro_batches),
+        "zb-h1": lambda: zero_bubble_h1(ranks, micro_batches),
+        "interleaved": lambda: interleaved(ranks, micro_batches, virtual),
+        "dualpipe": lambda: dual_pipe(ranks, micro_batches),
+    }
+    if ranks == 1:
+        return one_forward_one_backward(1, micro_batches)
+    if schedule == "interleaved" and micro_batches % ranks:
+        return None
+    if schedule == "dualpipe" and (micro_batches % 2 or micro_batches < 2 * ranks or ranks % 2):
+        return None
+    return make[schedule]()
 
 
 def one_forward_one_backward(p: int, m: int) -> list[list[Turn]]:
@@ -58,7 +47,6 @@ def one_forward_one_backward(p: int, m: int) -> list[list[Turn]]:
 
 def interleaved(p: int, m: int, v: int) -> list[list[Turn]]:
     """Megatron-core's order: groups of p micro-batches through each chunk in turn."""
-    assert m % p == 0
     order = [(chunk, g * p + k) for g in range(m // p) for chunk in range(v) for k in range(p)]
     rows = []
     for s in range(p):
@@ -123,9 +111,6 @@ class _Dual:
 
 def dual_pipe(p: int, m: int) -> list[list[Turn]]:
     """The eight phases of DualPipe, m / 2 micro-batches each way (arXiv 2412.19437, figure 5)."""
-    assert p % 2 == 0
-    assert m % 2 == 0
-    assert m >= 2 * p
     rows = []
     for rank in range(p):
         half = min(rank, p - 1 - rank)
@@ -162,6 +147,5 @@ def dual_pipe(p: int, m: int) -> list[list[Turn]]:
             r.backward(0, split=True)
         for _ in range(half + 1):
             r.weight()
-        assert not r.late
         rows.append(r.row)
     return rows
