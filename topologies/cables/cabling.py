@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from topoplan.model.host_type import Nic
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
@@ -49,12 +51,15 @@ class Cabling:
         (lower switch index, higher switch index, bytes/s of one cable) -> number of cables.
     nameless
         Switch index -> cables to adapters that are left out, as nobody knows their host or they carry other traffic.
+    others
+        Host -> its NICs of other networks (storage, management ...), each once.
     """
 
     switches: tuple[str, ...]
     ports: tuple[Port, ...]
     trunks: Counter[tuple[int, int, float]]
     nameless: Counter[int] = field(default_factory=Counter)
+    others: dict[str, tuple[Nic, ...]] = field(default_factory=dict)
 
     def neighbours(self) -> list[Counter[int]]:
         """For each switch, the cables to each other switch."""

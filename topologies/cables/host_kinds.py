@@ -147,8 +147,13 @@ def _physical_order(port: Port) -> tuple[object, ...]:
     return (port.ordinal < 0, port.ordinal, natural_key(port.device), port.card, port.switch)
 
 
-def make_types(plans: Sequence[HostPlan]) -> tuple[list[HostType], dict[object, int]]:
-    """Host types of `plans`, the most frequent first, and signature -> index."""
+def make_types(
+    plans: Sequence[HostPlan], others: Mapping[str, tuple[Nic, ...]]
+) -> tuple[list[HostType], dict[object, int]]:
+    """Host types of `plans`, the most frequent first, and signature -> index; `others` are NICs of other networks.
+
+    A type has those of other networks that all its hosts have: they decide nothing, so they make no further types.
+    """
     count = Counter(plan.signature for plan in plans)
     speeds = Counter(seat.port.bandwidth_bytes_per_s for plan in plans for seat in plan.seats)
     usual = max(speeds, key=lambda s: (speeds[s], s))
@@ -160,8 +165,19 @@ def make_types(plans: Sequence[HostPlan]) -> tuple[list[HostType], dict[object, 
     for signature in order:
         name = _type_name(members[signature][0], usual)
         same = sum(kind.name == name or kind.name.startswith(f"{name}-v") for kind in types)
-        types.append(_make_type(f"{name}-v{same + 1}" if same else name, members[signature]))
+        kind = _make_type(f"{name}-v{same + 1}" if same else name, members[signature])
+        if not kind.other_nics:
+            kind = dataclasses.replace(kind, other_nics=_common([others.get(p.name, ()) for p in members[signature]]))
+        types.append(kind)
     return types, {signature: n for n, signature in enumerate(order)}
+
+
+def _common(lists: Sequence[tuple[Nic, ...]]) -> tuple[Nic, ...]:
+    """NICs that stand in each of `lists`, by name."""
+    if not all(lists):
+        return ()
+    shared = set(lists[0]).intersection(*lists[1:])
+    return tuple(sorted(shared, key=lambda nic: (nic.network, natural_key(nic.name))))
 
 
 def _type_name(plan: HostPlan, usual: float) -> str:

@@ -42,7 +42,7 @@ def to_fabric(
     order, names = _arrange(cabling, leaves, levels, [tier.name for tier in tier_list])
     index = {k: position for position, k in enumerate(order)}
     plans = plan_hosts(cabling.ports, leaves, host_type, types or {})
-    kinds, kind_of = make_types(plans)
+    kinds, kind_of = make_types(plans, cabling.others)
     group_index = [index[k] for k in range(len(leaves.groups))]
     plans.sort(key=lambda plan: group_index[plan.home])  # stable: keeps the natural order inside
     usual = _usual(cabling)

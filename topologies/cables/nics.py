@@ -8,8 +8,10 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 from topoplan.errors import InputError
+from topoplan.model.host_type import Nic
 from topoplan.names import expand, split_list
 from topoplan.topologies.cables.cabling import Cabling, Port
+from topoplan.topologies.reading import clean_name
 
 _MAX_PATTERNS = 256  # assumed: no host has more ports
 
@@ -32,7 +34,17 @@ def select_nics(cabling: Cabling, pattern: str) -> tuple[Cabling, list[str]]:
     aside = Counter(port.switch for port in cabling.ports if not wanted(name_of(port)))
     left = Counter(name_of(port) for port in cabling.ports if not wanted(name_of(port)))
     notes = [f"NICs left out, as the selection says: {_shown(left)}"] if left else []
-    return dataclasses.replace(cabling, ports=kept, nameless=cabling.nameless + aside), notes
+    others: dict[str, set[Nic]] = {host: set(nics) for host, nics in cabling.others.items()}
+    for port in cabling.ports:
+        if not wanted(name := name_of(port)):
+            nic = Nic(0, port.bandwidth_bytes_per_s, 0, clean_name(name), network="other")
+            others.setdefault(port.host, set()).add(nic)
+    return dataclasses.replace(
+        cabling,
+        ports=kept,
+        nameless=cabling.nameless + aside,
+        others={host: tuple(nics) for host, nics in others.items()},
+    ), notes
 
 
 def name_of(port: Port) -> str:

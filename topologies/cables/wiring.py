@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from topoplan.errors import InputError
 from topoplan.model.fabric import Fabric, HostType
+from topoplan.model.host_type import Nic
 from topoplan.names import check_name, natural_key
 from topoplan.topologies.cables.cabling import Cabling, Components, Port
 from topoplan.topologies.cables.infer import to_fabric
@@ -89,10 +90,12 @@ def wired_fabric(
     notes: list[str] = []
     wires = _unique(_renamed(wiring, options), notes)
     roles = find_roles([wire[:4] for wire in wires], _told_roles(wiring, options))
-    wires = _wanted(wires, roles, options, notes)
+    wires, aside = _wanted(wires, roles, options, notes)
     wires = _reachable(wires, roles, notes)
     wires, assumed = _with_speeds(wires, options.host_type or host_type)
-    cabling, more = select_nics(_cabling(wires, roles), options.nics)
+    cabling = _cabling(wires, roles)
+    cabling.others = _other_nics(aside, {wire.a for wire in wires if roles.of[wire.a] == HOST})
+    cabling, more = select_nics(cabling, options.nics)
     return to_fabric(
         cabling,
         name=clean_name(name) or fabric_name(path),
@@ -171,25 +174,34 @@ def _unique(wires: Sequence[Wire], notes: list[str]) -> list[Wire]:
     return found
 
 
-def _wanted(wires: Sequence[Wire], roles: Roles, options: ReadOptions, notes: list[str]) -> list[Wire]:
-    """Cables of the GPUs' network, the host first where one end is a host; others are counted in `notes`."""
+def _wanted(
+    wires: Sequence[Wire], roles: Roles, options: ReadOptions, notes: list[str]
+) -> tuple[list[Wire], list[tuple[Wire, str]]]:
+    """Cables of the GPUs' network, the host first where one end is a host, and hosts' cables of other networks.
+
+    The latter stand with what their network is called; all that is no part of the GPUs' network is counted in `notes`.
+    """
     left: Counter[str] = Counter()
     found: list[Wire] = []
+    aside: list[tuple[Wire, str]] = []
     for wire in wires:
         a, b = roles.of[wire.a], roles.of[wire.b]
+        turned = wire if b != HOST else wire._replace(a=wire.b, a_port=wire.b_port, b=wire.a, b_port=wire.a_port)
         if ASIDE in (a, b):
             left["to devices of other networks (management, storage and the like)"] += wire.cables
+            if HOST in (a, b):
+                aside.append((turned, other_network(turned.a_port) or "other"))
         elif a == b == HOST:
             left["between two hosts"] += wire.cables
         else:
-            turned = wire if b != HOST else wire._replace(a=wire.b, a_port=wire.b_port, b=wire.a, b_port=wire.a_port)
             kind = other_network(turned.a_port) if HOST in (a, b) and not options.nics else ""
             if kind:
                 left[f"from hosts' ports called like {kind} ones"] += wire.cables
+                aside.append((turned, kind))
             else:
                 found.append(turned)
     if not options.nics:
-        found = _fast_enough(found, roles, left)
+        found = _fast_enough(found, roles, left, aside)
     notes.extend(f"{count} cables {what} were left out" for what, count in sorted(left.items()))
     if not any(roles.of[wire.a] == HOST for wire in found):
         raise InputError(
@@ -197,11 +209,20 @@ def _wanted(wires: Sequence[Wire], roles: Roles, options: ReadOptions, notes: li
             + "".join(f"; {note}" for note in notes),
             hint="say what the devices are in a CSV with the header name,role and rows such as node1,host (--names)",
         )
-    return found
+    return found, aside
 
 
-def _fast_enough(wires: list[Wire], roles: Roles, left: Counter[str]) -> list[Wire]:
-    """Cables without those of hosts' ports that are far slower than the host's fastest."""
+def _other_nics(aside: Sequence[tuple[Wire, str]], hosts: set[str]) -> dict[str, tuple[Nic, ...]]:
+    """NICs of each of `hosts` that lead into other networks."""
+    names = _host_names(hosts)
+    found: defaultdict[str, dict[Nic, None]] = defaultdict(dict)
+    for wire, network in (item for item in aside if item[0].a in hosts):
+        found[names[wire.a]][Nic(0, wire.bandwidth_bytes_per_s, 0, clean_name(wire.a_port), network=network)] = None
+    return {host: tuple(nics) for host, nics in found.items()}
+
+
+def _fast_enough(wires: list[Wire], roles: Roles, left: Counter[str], aside: list[tuple[Wire, str]]) -> list[Wire]:
+    """Cables without those of hosts' ports that are far slower than the host's fastest; these go to `aside`."""
     fastest: defaultdict[str, float] = defaultdict(float)
     for wire in wires:
         fastest[wire.a] = max(fastest[wire.a], wire.bandwidth_bytes_per_s)
@@ -209,6 +230,7 @@ def _fast_enough(wires: list[Wire], roles: Roles, left: Counter[str]) -> list[Wi
     for wire in wires:
         if roles.of[wire.a] == HOST and 0 < wire.bandwidth_bytes_per_s < _SLOW * fastest[wire.a]:
             left["from hosts' ports slower than a quarter of their fastest"] += wire.cables
+            aside.append((wire, "front-end"))
         else:
             found.append(wire)
     return found

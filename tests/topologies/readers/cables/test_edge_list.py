@@ -125,9 +125,23 @@ def test_other_networks_are_left_out_with_a_note() -> None:
     ]
 
 
+def test_nics_of_other_networks_that_all_hosts_have_are_kept() -> None:
+    text = "a,a_port,b,b_port,bandwidth\n" + "".join(
+        f"gpu{n},eth0,leaf1,{n},400G\ngpu{n},storage0,leaf2,{n},100G\ngpu{n},bmc,oob-sw,{n},1G\ngpu{n},eno1,leaf3,{n},25G\n"
+        for n in (1, 2)
+    )
+    fabric = read(text + "gpu1,storage1,leaf2,9,100G\nodd one,bmc,oob-sw,9,1G\n")
+    (kind,) = fabric.host_types
+    assert [(nic.name, nic.network, nic.bandwidth_bytes_per_s) for nic in kind.other_nics] == [
+        ("eno1", "front-end", 3.125e9), ("bmc", "management", 0.125e9), ("storage0", "storage", 12.5e9)
+    ]  # fmt: skip
+    assert [nic.name for nic in kind.nics] == ["eth0"]
+
+
 def test_choice_of_nics() -> None:
     fabric = read(RACKS, nics="mlx5_[0-7],!mlx5_1")
     assert [nic.name for nic in fabric.host_types[0].nics] == ["mlx5_0"]
+    assert [(nic.name, nic.network) for nic in fabric.host_types[0].other_nics] == [("mlx5_1", "other")]
     assert "NICs left out, as the selection says: 2 mlx5_1" in fabric.warnings
     assert "NICs seen: mlx5_0, mlx5_1" in refusal(RACKS, nics="bnxt*")
     assert "brackets do not match" in refusal(RACKS, nics="mlx5_[0")
