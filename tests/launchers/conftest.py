@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.shells import STRICT, complaints
 from topoplan.launchers import LaunchFile
 from topoplan.model.fabric import Fabric, Host, HostType, Nic
 from topoplan.model.placement import RankPlacement
@@ -96,21 +96,10 @@ def write_all(tmp_path: Path) -> Callable[[Mapping[str, LaunchFile]], Path]:
 
 
 @pytest.fixture
-def shellcheck(tmp_path: Path) -> Callable[[str], None]:
+def shellcheck() -> Callable[[str], None]:
     """Fail on anything that shellcheck says about a script, style included."""
-    program = shutil.which("shellcheck")
-    if program is None:
-        pytest.skip("shellcheck is not installed")
 
     def check(text: str) -> None:
-        script = tmp_path / "script.sh"
-        script.write_text(text, encoding="utf-8")
-        result = subprocess.run(
-            [program, "--enable=all", "--exclude=SC2250,SC2310,SC2312", script],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stdout
+        assert complaints({"script": text}, *STRICT) == ""
 
     return check

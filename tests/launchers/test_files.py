@@ -44,32 +44,6 @@ def test_deterministic(name: str, case: str, request: pytest.FixtureRequest) -> 
     assert _files(name, case, request) == _files(name, case, request)
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
-def test_says_who_uses_it_and_what_reorders_it(name: str, case: str, request: pytest.FixtureRequest) -> None:
-    for file, text in _files(name, case, request).items():
-        if file == "rankmap.csv":  # plain for every CSV reader
-            continue
-        head = [line for line in text.splitlines()[:12] if line.startswith("#") or 'comment"' in line]
-        told = " ".join(head).lower()
-        assert "used by" in told or "used beside" in told or "used instead" in told or "start " in told, file
-        assert file == "hosts.tsv" or "order" in told, file
-
-
-@pytest.mark.parametrize(("name", "case"), CASES)
-def test_shellcheck(name: str, case: str, shellcheck: Callable[[str], None], request: pytest.FixtureRequest) -> None:
-    scripts = [text for text in _files(name, case, request).values() if text.startswith("#!")]
-    assert scripts or name in ("rankmap", "ray", "devicemesh")
-    for text in scripts:
-        shellcheck(text)
-
-
-def test_scripts_are_executable(any_ranks: RankPlacement) -> None:
-    for launcher in LAUNCHERS.values():
-        if launcher.name in ANY_RANKS:
-            for name, file in launcher.write(LaunchRequest(any_ranks)).items():
-                assert file.executable == file.text.startswith("#!"), name
-
-
 def test_rankfile_shares_known_cores(any_ranks: RankPlacement) -> None:
     files = get_launcher("openmpi").write(LaunchRequest(any_ranks, cores_per_host=96))
     assert "rank 0=h6 slot=0-47\n" in files["rankfile"].text

@@ -17,7 +17,7 @@ from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, 
 from topoplan.launchers.env import FOR_ALL_RANKS, WRAPPER, wrapper
 from topoplan.launchers.shell import comment, fill, words
 from topoplan.launchers.table import FILE_NAME as TABLE
-from topoplan.launchers.table import host_rows, table_text, with_gpus
+from topoplan.launchers.table import host_rows, table_file, with_gpus
 from topoplan.model.capability import Freedom
 
 HOSTS, RUN, PROGRAM = "hostfile", "run.sh", "program"
@@ -87,7 +87,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
         RUN: LaunchFile(fill(_RUN, values), executable=True),
         HOSTS: LaunchFile(hosts + "".join(f"{row.host} slots={len(row.ranks)}\n" for row in rows)),
         WRAPPER: wrapper(request, rows, "RANK", RUN),
-        TABLE: LaunchFile(comment([f"{plan}. Used by {WRAPPER}."]) + table_text(rows)),
+        TABLE: table_file(plan, rows, WRAPPER),
     }
     if request.program:
         about = comment([f"{plan}. Used by run.sh when it is given no program; it does not touch the order of ranks."])

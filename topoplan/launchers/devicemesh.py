@@ -13,7 +13,7 @@ from topoplan.launchers.bundle import bundle
 from topoplan.launchers.rankmap import in_order
 from topoplan.launchers.shell import comment
 from topoplan.launchers.table import FILE_NAME as TABLE
-from topoplan.launchers.table import host_rows, read_table, seats_by_rank, table_text
+from topoplan.launchers.table import host_rows, read_table, seats_by_rank, table_file
 from topoplan.model.capability import Freedom
 from topoplan.model.job import Job
 
@@ -74,7 +74,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     }
     return {
         MODULE: LaunchFile(head + bundle("mesh", values)),
-        TABLE: LaunchFile(comment([f"{plan}. Used by {MODULE}."]) + table_text(rows)),
+        TABLE: table_file(plan, rows, MODULE),
     }
 
 

@@ -14,7 +14,7 @@ from topoplan.launchers.base import LaunchFile, LaunchRequest, Order, Symptom, n
 from topoplan.launchers.env import WRAPPER, wrapper
 from topoplan.launchers.shell import comment, default_arguments, fill, words
 from topoplan.launchers.table import FILE_NAME as TABLE
-from topoplan.launchers.table import host_rows, table_text, with_gpus
+from topoplan.launchers.table import host_rows, table_file, with_gpus
 
 MACHINES, RUN = "machines", "run.sh"
 
@@ -115,7 +115,7 @@ def write(request: LaunchRequest, family: Family) -> dict[str, LaunchFile]:
         RUN: LaunchFile(fill(_RUN, values), executable=True),
         MACHINES: LaunchFile(machines + "".join(f"{names[h]}:1\n" for h in request.placement.host.tolist())),
         WRAPPER: wrapper(request, rows, "PMI_RANK", RUN),
-        TABLE: LaunchFile(comment([f"{plan}. Used by {WRAPPER}."]) + table_text(rows)),
+        TABLE: table_file(plan, rows, WRAPPER),
     }
 
 

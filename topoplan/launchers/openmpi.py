@@ -10,7 +10,7 @@ from topoplan.launchers.base import USUAL_SETTINGS, Launcher, LaunchFile, Launch
 from topoplan.launchers.env import FOR_ALL_RANKS, WRAPPER, wrapper
 from topoplan.launchers.shell import comment, default_arguments, fill, words
 from topoplan.launchers.table import FILE_NAME as TABLE
-from topoplan.launchers.table import HostRow, host_rows, table_text, with_gpus
+from topoplan.launchers.table import HostRow, host_rows, table_file, with_gpus
 from topoplan.model.capability import Freedom
 
 SEQ, HOSTFILE, RANKFILE, RUN = "hosts.seq", "hostfile", "rankfile", "run.sh"
@@ -79,7 +79,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
         HOSTFILE: LaunchFile(_hostfile(plan, rows)),
         RANKFILE: LaunchFile(_rankfile(plan, rows, request.cores_per_host)),
         WRAPPER: wrapper(request, rows, "OMPI_COMM_WORLD_RANK", RUN),
-        TABLE: LaunchFile(comment([f"{plan}. Used by {WRAPPER}."]) + table_text(rows)),
+        TABLE: table_file(plan, rows, WRAPPER),
     }
 
 

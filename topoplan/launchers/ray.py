@@ -10,7 +10,7 @@ from topoplan.launchers.bundle import bundle
 from topoplan.launchers.rankmap import in_order
 from topoplan.launchers.shell import comment
 from topoplan.launchers.table import FILE_NAME as TABLE
-from topoplan.launchers.table import host_rows, read_table, seats_by_rank, table_text
+from topoplan.launchers.table import host_rows, read_table, seats_by_rank, table_file
 from topoplan.model.capability import Freedom
 
 MODULE = "topoplan_ray.py"
@@ -43,7 +43,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     values = {"MASTER_PORT": str(request.master_port), "NCCL_TOPO_FILE": repr(request.nccl_topo_file)}
     return {
         MODULE: LaunchFile(head + bundle("ray_plan", values)),
-        TABLE: LaunchFile(comment([f"{plan}. Used by {MODULE}."]) + table_text(rows)),
+        TABLE: table_file(plan, rows, MODULE),
     }
 
 

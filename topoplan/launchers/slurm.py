@@ -15,7 +15,7 @@ from topoplan.launchers.base import MASTER_PORT, Launcher, LaunchFile, LaunchReq
 from topoplan.launchers.env import WRAPPER, wrapper
 from topoplan.launchers.shell import comment, default_arguments, fill, words
 from topoplan.launchers.table import FILE_NAME as TABLE
-from topoplan.launchers.table import host_rows, table_text, with_gpus
+from topoplan.launchers.table import host_rows, table_file, with_gpus
 from topoplan.model.capability import Freedom
 from topoplan.names import compress, natural_key
 
@@ -133,7 +133,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
         BATCH: LaunchFile(fill(_BATCH, values), executable=True),
         TASKS: LaunchFile(tasks + lines),
         WRAPPER: wrapper(request, rows, "SLURM_PROCID", BATCH, _ME),
-        TABLE: LaunchFile(comment([f"{plan}. Used by {WRAPPER}."]) + table_text(rows)),
+        TABLE: table_file(plan, rows, WRAPPER),
     }
     if request.job is not None:
         files[PLAN_BATCH] = LaunchFile(_plan_batch(request, values), executable=True)

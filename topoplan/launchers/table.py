@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from topoplan.errors import InputError, Place
-from topoplan.launchers.base import Order, Seat
+from topoplan.launchers.base import LaunchFile, Order, Seat
 from topoplan.launchers.match import HostNames
 from topoplan.launchers.portable.pod_table import row_of
+from topoplan.launchers.shell import comment
 from topoplan.model.fabric import HostType
 from topoplan.model.placement import RankPlacement
 from topoplan.names import natural_key
@@ -101,6 +102,12 @@ def table_text(rows: list[HostRow]) -> str:
         cells = (row.ranks or "-", row.gpus, row.hcas or "-", row.names)
         lines.append("\t".join([row.host, *(",".join(map(str, cell)) for cell in cells)]))
     return "\n".join(lines) + "\n"
+
+
+def table_file(plan: str, rows: list[HostRow], user: str) -> LaunchFile:
+    """The table as a file beside `user`, the file that reads it; `plan` is what heads of files call the plan."""
+    told = f"{plan}. Used by {user}, which looks ranks up by the host's name: the order of lines reorders nothing."
+    return LaunchFile(comment([told]) + table_text(rows))
 
 
 def read_table(text: str, path: str = FILE_NAME) -> list[HostRow]:
