@@ -60,7 +60,11 @@ def link_classes(fabric: Fabric, traffic: Traffic, placements: Mapping[str, IntA
     placements
         Global GPU of each rank, [ranks] int64, by name.
     """
-    loads = {name: total_loads(fabric, traffic, gpu) for name, gpu in placements.items()}
+    return classes_of(fabric, {name: total_loads(fabric, traffic, gpu) for name, gpu in placements.items()})
+
+
+def classes_of(fabric: Fabric, loads: Mapping[str, Loads]) -> list[LinkClass]:
+    """The same of loads by name of the placement."""
     port = {name: load.port.max(0) for name, load in loads.items()}
     uplink = {name: load.uplink.max(0) for name, load in loads.items()}
     nics = np.arange(len(fabric.port_bandwidth))

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from topoplan.errors import SolverMissingError
 from topoplan.reports.page_tree import find, page_tree, words
 
-STANDARD = "ua-1"  # ISO 14289-1: structure and alt text that a screen reader can use
+STANDARD: Literal["ua-1"] = "ua-1"  # ISO 14289-1: structure and alt text that a screen reader can use
 
 
 def render_pdf(page: str) -> bytes:
@@ -33,8 +34,7 @@ def render_pdf(page: str) -> bytes:
     title = find(tree, "title")
     made = typst.compile(
         files("topoplan.reports").joinpath("templates", "report.typ").read_bytes(),
-        font_paths=[_fonts()],
-        ignore_system_fonts=True,
+        font_paths=typst.Fonts(include_system_fonts=False, font_paths=[_fonts()]),
         format="pdf",
         sys_inputs={"page": json.dumps(tree), "title": words(title) if title else "topoplan"},
         pdf_standards=STANDARD,

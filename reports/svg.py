@@ -92,7 +92,7 @@ def draw(
         paint(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    root = ET.fromstring(buffer.getvalue())  # noqa: S314 - written by ourselves a line above
+    root = ET.fromstring(printable(buffer.getvalue().decode()))  # noqa: S314 - written by ourselves a line above
     _add_tips(root, tips or {})
     return _inline(root, key, printable(title), printable(description))
 

@@ -26,12 +26,13 @@ def references(value: Any) -> list[str]:
 
 
 def test_schema_speaks_the_words_of_the_files() -> None:
-    fabric, job, plan, study = (schema(kind) for kind in KINDS)
+    fabric, job, plan, prices, study = (schema(kind) for kind in KINDS)
     assert {"apiVersion", "kind", "name", "host_types", "hosts"} <= set(fabric["required"])
     assert fabric["additionalProperties"] is False
     assert fabric["properties"]["apiVersion"]["const"] == "topoplan/v1"
     assert "bytes" in job["$defs"]["CollectiveShape"]["properties"]
     assert "placement" in plan["properties"]
+    assert {"gpu_hour", "nic", "switch_port", "cable"} <= set(prices["properties"])
     assert {"fabrics", "jobs"} <= set(study["required"])
     assert plan.get("additionalProperties", True)  # later versions may add keys
 

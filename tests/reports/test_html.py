@@ -85,14 +85,15 @@ def test_each_figure_has_alt_text_and_ids_are_unique(example: Example) -> None:
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     figures = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(figures) == 7  # stages, expert groups, NICs, leaf uplinks, balance, GPU loads before and after
+    # stages, expert groups, NICs and leaf uplinks as curves and as maps, a step, balance, GPU loads before and after
+    assert len(figures) == 10
     for attributes in figures:
         assert attributes["role"] == "img"
         labels = (attributes["aria-labelledby"] or "").split()
         assert len(labels) == 2
         assert set(labels) <= set(ids)
     texts = re.findall(r"<(?:title|desc) id=[^>]*>([^<]+)</", render_html(view(example)))
-    assert len(texts) == 14
+    assert len(texts) == 2 * len(figures)
     assert all(len(text) > 5 for text in texts)
 
 

@@ -13,6 +13,7 @@ from topoplan.errors import InputError
 if TYPE_CHECKING:
     from topoplan.model.job import Job
     from topoplan.model.plan import Plan
+    from topoplan.model.prices import Prices
     from topoplan.planning.expert_outcome import ExpertOutcome
 
 
@@ -51,23 +52,43 @@ def show_experts(outcome: ExpertOutcome, output: str) -> None:
         click.echo(line)
 
 
-def report_html(plan: Plan, job: Job | None, command: str, hosts: tuple[str, ...] | None = None, **experts: Any) -> str:
+def report_html(
+    plan: Plan,
+    job: Job | None,
+    command: str,
+    hosts: tuple[str, ...] | None = None,
+    *,
+    prices: Prices | None = None,
+    report_command: str = "",
+    **experts: Any,
+) -> str:
     """The report of a plan that was made within `hosts` (None for the whole fabric).
 
     Parameters
     ----------
+    prices, report_command
+        As in `ReportInput`.
     experts
         `load`, `moe_layers`, `outcome` and `before` of `ReportInput`, where experts alone were planned.
     """
     from topoplan.planning.hosts import allowed_hosts  # noqa: PLC0415
     from topoplan.planning.solve import job_traffic, linear_placement  # noqa: PLC0415
     from topoplan.reports.html import ReportInput, render_html  # noqa: PLC0415
+    from topoplan.studies.exposure import sweep_exposure  # noqa: PLC0415
+    from topoplan.studies.sensitivity import sensitivity  # noqa: PLC0415
 
     if job is None or plan.placement is None:
         return render_html(ReportInput(plan, command, **experts))
     fabric = plan.placement.fabric
-    traffic = job_traffic(job, fabric, allowed_hosts(fabric, hosts))
-    return render_html(ReportInput(plan, command, traffic, job, linear_placement(job, fabric, hosts)))
+    allowed = allowed_hosts(fabric, hosts)
+    traffic = job_traffic(job, fabric, allowed)
+    linear = linear_placement(job, fabric, hosts)
+    view = ReportInput(
+        plan, command, traffic, job, linear, prices=prices, report_command=report_command,
+        sensitivity=sensitivity(job, plan.placement, traffic, allowed),
+        exposures=sweep_exposure(job, fabric, traffic, plan.placement.gpu, linear.gpu),
+    )  # fmt: skip
+    return render_html(view)
 
 
 def draw_plan(plan: Plan, job: Job | None, file: str) -> None:

@@ -10,16 +10,23 @@ from topoplan.errors import InputError
 from topoplan.files.fabric_shape import FabricFile
 from topoplan.files.job_shape import JobFile
 from topoplan.files.plan_shape import PlanFile
+from topoplan.files.prices_shape import PricesFile
 from topoplan.files.study_shape import StudyFile
 from topoplan.names import closest
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_SHAPES: dict[str, type[BaseModel]] = {"fabric": FabricFile, "job": JobFile, "plan": PlanFile, "study": StudyFile}
+_SHAPES: dict[str, type[BaseModel]] = {
+    "fabric": FabricFile,
+    "job": JobFile,
+    "plan": PlanFile,
+    "prices": PricesFile,
+    "study": StudyFile,
+}
 KINDS = tuple(_SHAPES)
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a kind of file: fabric, job, plan or study.
+    """JSON Schema (draft 2020-12) of a kind of file: fabric, job, plan, prices or study.
 
     Raises
     ------
