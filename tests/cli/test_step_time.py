@@ -49,6 +49,15 @@ def test_the_step_is_shown_and_stored(files: Path, topoplan: Run) -> None:
     assert json.loads(again.out)["step"] == step
 
 
+def test_score_times_an_order(files: Path, topoplan: Run) -> None:
+    put(files, 8, 1, "compute: {mfu: 0.6}\n")
+    (files / "seen.txt").write_text("".join(f"{rank} n{rank // 8} {rank % 8}\n" for rank in range(64)))
+    shown = topoplan("score", "j.yaml", "-t", "f.yaml", "--observed", "seen.txt")
+    assert "one step, schedule interleaved" in shown.out
+    told = json.loads(topoplan("score", "j.yaml", "-t", "f.yaml", "--observed", "seen.txt", "-o", "json").out)
+    assert told["observed"]["step"] == told["linear"]["step"]
+
+
 @pytest.mark.parametrize(("options", "code"), [([], 3), (["--ignore-memory"], 0)])
 def test_a_job_that_does_not_fit(files: Path, topoplan: Run, options: list[str], code: int) -> None:
     put(files, 1, 8)

@@ -12,7 +12,9 @@ from topoplan.files.plan_json import format_plan, parse_plan
 from topoplan.files.plan_text import plan_record
 from topoplan.model.compute import Compute
 from topoplan.model.job import Job
-from topoplan.planning.solve import SolveOptions, job_traffic, solve
+from topoplan.planning.score import score
+from topoplan.planning.solve import SolveOptions, job_traffic, placed_step, solve
+from topoplan.planning.step import step_notes
 from topoplan.solvers.ranks import RankParams
 
 QUICK = SolveOptions(params=RankParams(proposals=10, exact=None))
@@ -87,3 +89,35 @@ def test_the_same_bytes_again() -> None:
     texts = {format_plan(solve(STATED, fabric(), QUICK)) for _ in range(2)}
     assert len(texts) == 1
     assert np.isfinite(json.loads(texts.pop())["step"]["mfu"])
+
+
+def test_plain_orders_are_timed_too_and_a_shorter_one_is_told() -> None:
+    plan = solve(STATED, fabric(), QUICK)
+    assert plan.step is not None
+    assert plan.plain_step_s is not None
+    assert set(plan.plain_step_s) == {"linear", "strings", "random"}
+    assert plan.step.total_s <= min(plan.plain_step_s.values()) * (1 + 1e-9)
+    assert step_notes(plan.step, plan.plain_step_s) == []
+    quicker = {"linear": plan.step.total_s / 1.5, "random": plan.step.total_s}
+    assert "the linear order is shorter by 50.0 %" in step_notes(plan.step, quicker)[0]
+    assert step_notes(None, {}) == []
+
+
+def test_a_placed_step_is_that_of_the_plan_and_can_be_drawn() -> None:
+    plan = solve(STATED, fabric(), QUICK)
+    assert plan.placement is not None
+    assert placed_step(STATED, plan.placement) == plan.step
+    drawn = placed_step(STATED, plan.placement, drawn=True)
+    assert drawn is not None
+    assert drawn.timeline
+    assert replace(drawn, timeline=()) == plan.step
+    assert placed_step(PLAIN, plan.placement) is None
+
+
+def test_score_times_the_observed_order() -> None:
+    plan = solve(STATED, fabric(), QUICK)
+    assert plan.placement is not None
+    found = score(STATED, fabric(), plan.placement)
+    assert list(found.steps) == ["observed", "linear", "strings", "random"]
+    assert found.steps["observed"] == plan.step
+    assert score(PLAIN, fabric(), plan.placement).steps == {}

@@ -33,7 +33,7 @@ def show_plan(plan: Plan, output: str) -> None:
     for line in summary_lines(plan):
         click.echo(line)
     if plan.step is not None:
-        step.show({"plan": plan.step}, plan.memory)
+        step.show({"plan": plan.step}, plan.memory, plan.plain_step_s)
 
 
 def show_experts(outcome: ExpertOutcome, output: str) -> None:

@@ -31,9 +31,10 @@ def command(
     output: str,
 ) -> None:
     """Price an order of ranks as it is, beside the plain orders of the same fabric."""
-    from topoplan.cli import links  # noqa: PLC0415 - help stays quick
+    from topoplan.cli import links, step  # noqa: PLC0415 - help stays quick
     from topoplan.files.inputs import read_source  # noqa: PLC0415
     from topoplan.files.plan_text import prediction_record  # noqa: PLC0415
+    from topoplan.files.step_text import step_record  # noqa: PLC0415
     from topoplan.launchers import parse_observed, place_observed  # noqa: PLC0415
     from topoplan.planning import score as pricing  # noqa: PLC0415
     from topoplan.planning.inputs import open_fabric, open_job  # noqa: PLC0415
@@ -47,6 +48,8 @@ def command(
     prices = {"observed": result.observed, **result.baselines}
     if output != "table":
         records = {name: prediction_record(price) for name, price in prices.items()}
+        for name, found in result.steps.items():
+            records[name]["step"] = step_record(found)
         if exact is not None:
             records["observed"] = {**records["observed"], "exact_links": links.record(exact)}
         render.document(records, output)
@@ -62,6 +65,8 @@ def command(
         ["order", "exposed ms", *(f"{a} ms" for a in axes), "ideal ms", "uplink ms", "TB x hops"],
         rows,
     )
+    if result.steps:
+        step.show(result.steps)
     if exact is not None:
         links.show(exact)
     else:

@@ -17,18 +17,28 @@ COLUMNS = ("order", "step ms", "compute", "bubble", "exposed", "optimizer", "sto
 AXIS_COLUMNS = ("axis, at rates that links reach", "work ms", "overlapped", "exposed", "share")
 
 
-def show(steps: Mapping[str, StepTime], memory: Memory | None = None) -> None:
-    """Print what a step is made of for each order, and for the first what each axis hides."""
+def show(
+    steps: Mapping[str, StepTime], memory: Memory | None = None, plain_s: Mapping[str, float] | None = None
+) -> None:
+    """Print what a step is made of for each order, and for the first what each axis hides.
+
+    Parameters
+    ----------
+    plain_s
+        Further orders of which nothing but the seconds of a step is known.
+    """
     first = next(iter(steps.values()))
+    rows = [_row(name, step) for name, step in steps.items()]
+    rows += [(name, *_ms(seconds), *("",) * (len(COLUMNS) - 2)) for name, seconds in (plain_s or {}).items()]
     click.echo()
-    render.table(f"one step, schedule {first.schedule}", COLUMNS, (_row(name, step) for name, step in steps.items()))
+    render.table(f"one step, schedule {first.schedule}", COLUMNS, rows)
     if first.axes:
-        rows = (
+        axes = (
             (axis.name, *_ms(axis.work_s, axis.overlapped_s, axis.exposed_s), _share(axis.exposure, axis.stated))
             for axis in first.axes
         )
         click.echo()
-        render.table("", AXIS_COLUMNS, rows)
+        render.table("", AXIS_COLUMNS, axes)
     if memory is not None:
         parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in memory.parts.items() if size > 0)
         click.echo(f"memory of the fullest GPU, pipeline rank {memory.rank}: {format_bytes(memory.total)} ({parts})")

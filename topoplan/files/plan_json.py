@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from topoplan.errors import InputError, Place
-from topoplan.files.plan_shape import ExpertsRecord, PlacementRecord, PlanFile, PredictionRecord
+from topoplan.files.plan_shape import ExpertsRecord, PlacementRecord, PlanFile, PredictionRecord, StepRecord
 from topoplan.files.plan_text import format_plan, plan_record
 from topoplan.files.shapes import message_of
 from topoplan.files.step_text import memory_of_record, step_of_record
@@ -84,6 +84,7 @@ def _plan(record: PlanFile, fabric: Fabric | None, path: str) -> Plan:
             baselines=None if record.baselines is None else _baselines(record),
             certificate=None if record.certificate is None else _certificate(record),
             step=None if record.step is None else step_of_record(record.step),
+            plain_step_s=_plain_steps(record.step),
             memory=None if record.memory is None else memory_of_record(record.memory),
             order_matters=record.order_matters,
             assumed=tuple(record.assumed),
@@ -148,6 +149,10 @@ def _prediction(record: PredictionRecord | None) -> Prediction | None:
         return None
     links = tuple(LinkLoad(load.link, load.bytes, load.ms) for load in record.busiest_links)
     return Prediction(record.exposed_ms, dict(record.axes), record.ideal_ms, links, record.hop_bytes)
+
+
+def _plain_steps(record: StepRecord | None) -> dict[str, float] | None:
+    return None if record is None else {name: ms / 1e3 for name, ms in record.baselines.items()}
 
 
 def _baselines(record: PlanFile) -> dict[str, Prediction]:

@@ -127,6 +127,7 @@ class StepRecord(Record):
     mfu: float | None = None
     axes: dict[str, AxisTimeRecord] = Field(default_factory=dict)
     storage: list[StorageFlowRecord] = Field(default_factory=list)
+    baselines: dict[str, float] = Field(default_factory=dict, description="ms of a step in each plain order")
 
 
 class MemoryRecord(Record):

@@ -50,7 +50,8 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     if plan.stages is not None:
         record["stages"] = {"first": list(plan.stages.first), "cost": _floats(plan.stages.cost)}
     if plan.step is not None:
-        record["step"] = step_record(plan.step)
+        plain = {name: _float(1e3 * seconds) for name, seconds in (plan.plain_step_s or {}).items()}
+        record["step"] = step_record(plan.step) | {"baselines": plain}
     if plan.memory is not None:
         record["memory"] = memory_record(plan.memory)
     if plan.placement is not None:

@@ -104,6 +104,8 @@ class Plan:
         One plain sentence: whether the order of hosts is worth anything on this fabric.
     step, memory
         Time of a step, and bytes on the fullest GPU, where the job says how fast it computes.
+    plain_step_s
+        Seconds of a step in each of the plain orders, with `step`.
     assumed, warnings
         What was filled in, and what should be looked at.
     """
@@ -124,5 +126,6 @@ class Plan:
     order_matters: str = ""
     step: StepTime | None = None
     memory: Memory | None = None
+    plain_step_s: Mapping[str, float] | None = None
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

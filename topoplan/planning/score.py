@@ -10,24 +10,31 @@ from topoplan.model.fabric import Fabric
 from topoplan.model.job import Job
 from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Prediction
+from topoplan.model.step import StepTime
 from topoplan.planning.hosts import allowed_hosts
-from topoplan.planning.solve import job_traffic
+from topoplan.planning.solve import job_traffic, model_of
+from topoplan.planning.step import plain_steps
 from topoplan.solvers.ranks import RankProblem, baselines
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """Price of an observed order and of the plain ones."""
+    """Price of an observed order and of the plain ones.
+
+    `steps` holds their steps, "observed" first, and is empty for jobs that do not say how fast they compute.
+    """
 
     observed: Prediction
     baselines: dict[str, Prediction]
+    steps: dict[str, StepTime]
 
 
 def score(job: Job, fabric: Fabric, placement: RankPlacement) -> Score:
-    """Price of `placement` and of the plain orders of the same fabric."""
-    traffic = job_traffic(job, fabric)
-    plain = baselines(RankProblem(fabric, traffic))
-    return Score(predict(fabric, traffic, placement.gpu), plain)
+    """Price of `placement` and of the plain orders of the same fabric; their steps where the job states compute."""
+    problem = RankProblem(fabric, job_traffic(job, fabric))
+    timed = model_of(job, problem)
+    steps = {} if timed is None else {"observed": timed.at(placement.gpu), **plain_steps(timed, problem)}
+    return Score(predict(fabric, problem.traffic, placement.gpu), baselines(problem), steps)
 
 
 def exact_links(job: Job, placement: RankPlacement, hosts: tuple[str, ...] | None = None) -> ExactPrice:

@@ -20,7 +20,15 @@ from topoplan.model.step import StepTime
 from topoplan.model.traffic import Traffic
 from topoplan.planning.hosts import allowed_hosts, choose_hosts, named_hosts
 from topoplan.planning.memory import check_memory, memory_notes, memory_of_job
-from topoplan.planning.step import StepModel, compute_words, derive_exposure, stages_of, step_model
+from topoplan.planning.step import (
+    StepModel,
+    compute_words,
+    derive_exposure,
+    plain_steps,
+    stages_of,
+    step_model,
+    step_notes,
+)
 from topoplan.solvers.ranks import (
     RankParams,
     RankProblem,
@@ -135,6 +143,8 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
     fabric = problem.fabric
     placement = RankPlacement(fabric, solution.gpu)
     timed = model_of(job, problem)
+    step = None if timed is None else timed.at(solution.gpu)
+    plain = {} if timed is None else {name: found.total_s for name, found in plain_steps(timed, problem).items()}
     spares = nearest_spares(fabric, problem.free, np.unique(placement.host), options.spares) if options.spares else ()
     return Plan(
         job=job.name,
@@ -151,13 +161,15 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
         baselines=solution.baselines,
         certificate=solution.certificate,
         order_matters=order_matters(fabric, solution.prediction, solution.baselines),
-        step=None if timed is None else timed.at(solution.gpu),
+        step=step,
+        plain_step_s=None if step is None else plain,
         memory=memory_of_job(job) if job.compute is not None else None,
         assumed=(*fabric.assumed, *_assumed(job, problem)),
         warnings=(
             *fabric.warnings,
             *_warnings(fabric, solution),
             *memory_notes(job, fabric, problem.allowed),
+            *step_notes(step, plain),
             *_avoided(fabric, placement, options),
             *Whole(problem).notes(solution.gpu),
         ),

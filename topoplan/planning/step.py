@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,10 @@ from topoplan.model.plan import Stages
 from topoplan.model.step import StepTime
 from topoplan.model.traffic import Traffic
 from topoplan.solvers.ranks import RankProblem, plain_placement
+from topoplan.solvers.ranks.orders import baseline_orders
 from topoplan.solvers.stages import layer_costs, split_layers
+
+NOTABLE = 1e-3  # share of a step that is worth a word
 
 
 def stages_of(job: Job) -> Stages | None:
@@ -77,6 +81,11 @@ def step_model(job: Job, fabric: Fabric, traffic: Traffic, linear: IntArray) -> 
     return StepModel(job, fabric, traffic, stages.first, scale)
 
 
+def plain_steps(model: StepModel, problem: RankProblem) -> dict[str, StepTime]:
+    """Steps in each of the plain orders."""
+    return {name: model.at(plain_placement(problem, name)) for name in baseline_orders(problem)}
+
+
 def derive_exposure(job: Job, fabric: Fabric, traffic: Traffic, allowed: BoolArray | None = None) -> Traffic:
     """`traffic` with the exposures that compute leaves on hosts in physical order; as it is where compute is unknown.
 
@@ -109,3 +118,18 @@ def compute_words(job: Job, fabric: Fabric, gpu: IntArray) -> str:
         kind = gpu_of(job, fabric, gpu).kind
         how = "compute at half of the GPUs' peak (no known kind)" if kind is None else f"kernel rates of {kind.name}"
     return f"exposure is derived from {how}, schedule {schedule} (job file: compute, schedule, exposure)"
+
+
+def step_notes(step: StepTime | None, plain: Mapping[str, float]) -> list[str]:
+    """What to warn of where a plain order has the shorter step.
+
+    Ranks are placed by exposed communication, at the exposures of hosts in physical order; what else a placement moves
+    is seen in its step alone.
+    """
+    if step is None or not plain:
+        return []
+    best = min(plain, key=lambda name: plain[name])
+    if step.total_s <= plain[best] * (1 + NOTABLE):
+        return []
+    more = 100 * (step.total_s / plain[best] - 1)
+    return [f"the step of the {best} order is shorter by {more:.1f} %: what is hidden differs between the two"]
