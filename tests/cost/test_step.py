@@ -143,6 +143,20 @@ def test_what_peaks_with_the_gradients_shares_their_links() -> None:
     assert beside > 1.1 * alone
 
 
+def test_axes_beside_the_same_compute_share_its_links() -> None:
+    """Tensor and expert parallelism on one NVLink domain, both hidden: together they stick out, alone they do not."""
+    compute = Compute(mfu=0.05, overlap=("ep", "tp"))
+    what = job(MOE, compute, tp=4, dp=2, ep=4, micro_batches=32)
+    slow = fabric(1, nvlink=40e9)
+    free = step(what, fabric(1, nvlink=450e9))
+    assert all(axis(free, name).exposure == pytest.approx(OVERLAP_TAX) for name in ("tp", "ep"))
+    crowded = step(what, slow)
+    for name in ("tp", "ep"):
+        found = axis(crowded, name)
+        assert found.work_s < found.window_s
+        assert found.exposed_s > 1.05 * OVERLAP_TAX * found.work_s
+
+
 def test_dispatch_blocks_unless_forward_runs_beside_backward() -> None:
     what = job(MOE, Compute(mfu=0.02), ep=8, dp=8, pp=2, micro_batches=16)
     assert axis(step(what), "ep").exposure == 1

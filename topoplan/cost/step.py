@@ -179,11 +179,17 @@ class _Step:
             "cp": core * (cp - 1) / cp if "cp" in overlap else 0.0,
             "ep": total * partners if self.schedule.paired or "ep" in overlap else 0.0,
         }
-        found = []
-        for name, window in windows.items():
-            seconds = self.links.alone(name) * (_AGAIN[name] if work.compute.recompute == "full" else 1.0)
-            found.append(self._axis(name, seconds, seconds - window, window))
-        return found
+        times = _AGAIN if work.compute.recompute == "full" else dict.fromkeys(_INSIDE, 1.0)
+        work_s = {name: self.links.alone(name) * times[name] for name in windows}
+        bare = {name: max(0.0, work_s[name] - window) for name, window in windows.items()}
+        # those that run beside the same compute share links: what they take together counts where that is longer
+        hidden = {name: times[name] for name, window in windows.items() if window > 0 and work_s[name] > 0}
+        if len(hidden) > 1:
+            widest = max(windows[name] for name in hidden)
+            more = self.links.together(hidden) - widest - sum(bare[name] for name in hidden)
+            for name in hidden:
+                bare[name] += max(0.0, more) * work_s[name] / sum(work_s[other] for other in hidden)
+        return [self._axis(name, work_s[name], bare[name], window) for name, window in windows.items()]
 
     def _hop_s(self) -> float:
         """Seconds of one message between stages."""
@@ -203,7 +209,9 @@ class _Step:
         alone = {name: self.links.alone(name) for name in ("dp", "edp")}
         inside = [name for name in self.links.axes if name not in alone]
         both = self.links.together({"dp": 1.0, "edp": 1.0})
-        beside = self.links.together({"dp": 1.0, "edp": 1.0} | dict.fromkeys(inside, 1.0 / m))
+        # beside the traffic of one micro-batch; with ZeRO-3 beside that of all
+        share = 1.0 if self.work.parallel.zero == 3 else 1.0 / m
+        beside = self.links.together({"dp": 1.0, "edp": 1.0} | dict.fromkeys(inside, share))
         bare = min(both, self._left(turn, beside)) if {"dp", "edp"} & set(overlap) else both
         window = self._gradient_window(turn, both) if {"dp", "edp"} & set(overlap) else 0.0
         # what is exposed is shared out by size
