@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.launchers.kubernetes.making import SEVERAL
 from topoplan.errors import InfeasibleError, InputError
-from topoplan.launchers import LAUNCHERS, LaunchRequest, compare, kubernetes, parse_observed, place_observed
+from topoplan.launchers import (
+    LAUNCHERS,
+    Launcher,
+    LaunchRequest,
+    compare,
+    kubernetes,
+    parse_observed,
+    place_observed,
+)
 from topoplan.model.capability import Freedom
 from topoplan.model.fabric import Fabric, Host, HostType, Nic
 from topoplan.model.placement import RankPlacement
@@ -29,44 +38,69 @@ MANY = st.tuples(st.integers(9, 300), st.sampled_from(["n{}", "{}", "n{}.lab", "
 
 
 @st.composite
-def placements(draw: st.DrawFn, freedom: Freedom) -> RankPlacement:
+def placements(draw: st.DrawFn, freedom: Freedom, kinds: int = 2) -> RankPlacement:
     names = draw(st.one_of(FEW, MANY))
-    kinds = []
-    for i in range(2):
+    types = []
+    for i in range(kinds):
         gpus = draw(st.integers(1, 4))
         nics = tuple(
             Nic(n, 5e10, n % gpus, draw(st.sampled_from(["", f"mlx5_{n}"]))) for n in range(draw(st.integers(0, 4)))
         )
-        kinds.append(HostType(f"kind{i}", gpus, nics, gpus, 4.5e11))
-    hosts = tuple(Host(name, draw(st.integers(0, 1)) if len(names) < 9 else i % 2) for i, name in enumerate(names))
-    fabric = Fabric("odd", "ecmp", tuple(kinds), hosts)
-    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+        types.append(HostType(f"kind{i}", gpus, nics, gpus, 4.5e11))
+    last = kinds - 1
+    hosts = [Host(name, draw(st.integers(0, last)) if len(names) < 9 else i % kinds) for i, name in enumerate(names)]
+    fabric = Fabric("odd", "ecmp", tuple(types), tuple(hosts))
     ranks = draw(st.integers(1, fabric.gpus))
+    return shuffled(fabric, freedom, ranks, draw(st.integers(0, 2**32)))
+
+
+def shuffled(fabric: Fabric, freedom: Freedom, ranks: int, seed: int) -> RankPlacement:
+    """A random placement that a launcher of this freedom can make; the last host may be used in part."""
+    generator = np.random.default_rng(seed)
     if freedom == Freedom.RANKS:
         return RankPlacement(fabric, generator.permutation(fabric.gpus)[:ranks])
-    order = generator.permutation(len(hosts))
+    order = generator.permutation(len(fabric.hosts))
     gpu = [generator.permutation(np.arange(fabric.gpu_offset[h], fabric.gpu_offset[h + 1])) for h in order]
     if freedom == Freedom.HOSTS:
         gpu = [np.sort(own) for own in gpu]
     return RankPlacement(fabric, np.concatenate(gpu)[:ranks])
 
 
-KINDS = {launcher.name for launcher in kubernetes.LAUNCHERS}  # one template for all hosts: tests/launchers/kubernetes
+# Kinds that make all pods from one template take hosts of one kind alone; tests/launchers/kubernetes says more of each.
+ONE_TEMPLATE = {launcher.name for launcher in kubernetes.LAUNCHERS} - set(SEVERAL)
 
 
-@pytest.mark.parametrize("name", [name for name in LAUNCHERS if name not in KINDS])
+def check(launcher: Launcher, placement: RankPlacement) -> None:
+    """The reader gives back every rank's host and GPU."""
+    files = {file: made.text for file, made in launcher.write(LaunchRequest(placement)).items()}
+    order = launcher.read(files)
+    names = placement.fabric.host_names
+    assert [seat.host for seat in order] == [names[h] for h in placement.host.tolist()]
+    assert [seat.gpu for seat in order] == placement.local.tolist()
+    assert compare(placement, order, launcher) == []
+    assert place_observed(placement.fabric, order).gpu.tolist() == placement.gpu.tolist()
+
+
+@pytest.mark.parametrize("name", list(LAUNCHERS))
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_files_give_back_the_placement(name: str, data: st.DataObject) -> None:
     launcher = LAUNCHERS[name]
-    placement = data.draw(placements(launcher.freedom))
-    files = {file: made.text for file, made in launcher.write(LaunchRequest(placement)).items()}
-    order = launcher.read(files)
-    names = placement.fabric.host_names
-    assert [seat.host for seat in order] == [names[h] for h in placement.host]
-    assert [seat.gpu for seat in order] == placement.local.tolist()
-    assert compare(placement, order, launcher) == []
-    assert place_observed(placement.fabric, order).gpu.tolist() == placement.gpu.tolist()
+    check(launcher, data.draw(placements(launcher.freedom, 1 if name in ONE_TEMPLATE else 2)))
+
+
+def odd_name(i: int) -> str:
+    """Names of all shapes, none that is another's in lower case or without its domain."""
+    return ("{}", "node-{}.pod.Example.org", "NODE{}", "n{:06d}", "Rack-{}_b", "gpu{}.lab")[i % 6].format(i)
+
+
+@pytest.mark.parametrize("name", list(LAUNCHERS))
+@pytest.mark.parametrize("hosts", [1, 2, 10_000])
+def test_few_and_ten_thousand_hosts_come_back(name: str, hosts: int) -> None:
+    """The last host in part, and where the launcher can, every rank anywhere."""
+    kind = HostType("box", 2, tuple(Nic(g, 5e10, g, f"mlx5_{g}") for g in range(2)), 2, 4.5e11)
+    fabric = Fabric("large", "ecmp", (kind,), tuple(Host(odd_name(i), 0) for i in range(hosts)))
+    check(LAUNCHERS[name], shuffled(fabric, LAUNCHERS[name].freedom, fabric.gpus - 1, hosts))
 
 
 @settings(max_examples=60, deadline=None)
