@@ -50,7 +50,10 @@ def assumptions(view: ReportInput) -> list[Assumption]:
 
 def _network(plan: Plan) -> list[Assumption]:
     found = [
-        Assumption("every link carries its line rate; an axis lasts as long as its slowest link", "assumed"),
+        Assumption(
+            "in the prices of orders every link carries its line rate; an axis lasts as long as its slowest link",
+            "assumed",
+        ),
         Assumption(
             "bytes and messages of collectives: rings for all-reduce, all-gather and reduce-scatter, direct copies for "
             "all-to-all",

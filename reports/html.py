@@ -134,9 +134,26 @@ def _step(view: ReportInput) -> dict[str, Any] | None:
     return {
         "known": step is not None,
         "schedule": "" if step is None else step.schedule,
+        "lines": _beside(view.plan),
         "bars": safe(step_svg(bars, "step")),
         "timeline": safe(timeline_svg(step.timeline, "timeline")) if step is not None and step.timeline else None,
     }
+
+
+def _beside(plan: Plan) -> list[str]:
+    """What else is known of a step: memory, and flows of storage."""
+    lines = []
+    if plan.memory is not None:
+        parts = ", ".join(f"{name} {quantity(size, 'B')}" for name, size in plan.memory.parts.items() if size > 0)
+        whole, rank = quantity(plan.memory.total, "B"), plan.memory.rank
+        lines.append(f"Memory of the fullest GPU, pipeline rank {rank}: {whole} ({parts}).")
+    for flow in plan.step.storage if plan.step is not None else ():
+        time = "of unknown time" if flow.seconds is None else f"{milliseconds(1e3 * flow.seconds)} on its slowest link"
+        often = "every step" if flow.steps == 1 else f"every {flow.steps:,} steps"
+        lines.append(
+            f"{flow.name.capitalize()} over the {flow.network}: {quantity(flow.total_bytes, 'B')} {often}, {time}."
+        )
+    return lines
 
 
 def _expert_view(view: ReportInput) -> ExpertView:

@@ -8,7 +8,7 @@ from topoplan.cost.bill import gpu_hours
 from topoplan.model.prices import Prices
 from topoplan.reports.amounts import significant
 
-_DAY_S = 86_400.0
+_DAY_S, _YEAR = 86_400.0, 365.0
 _LARGE = ((1e9, " billion"), (1e6, " million"))
 
 
@@ -33,8 +33,9 @@ class Payback:
     def words(self) -> str:
         """For a table."""
         unit, word = next(((unit, word) for unit, word in _LARGE if self.steps >= unit), (1.0, ""))
-        after = f"{significant(self.steps / unit)}{word} steps"
-        return after if self.days is None else f"{after} ({significant(self.days)} days)"
+        if self.days is None:
+            return f"{significant(self.steps / unit)}{word} steps"
+        return f"{significant(self.days)} days" if self.days < 2 * _YEAR else f"{significant(self.days / _YEAR)} years"
 
 
 def payback(cost: float, gpus: int, saved_s: float, prices: Prices, step_s: float | None) -> Payback | None:

@@ -154,16 +154,19 @@ def _gantt(
     height = figure.get_size_inches()[1] * 72
     axes = figure.add_axes((60 / WIDTH, 34 / height, (WIDTH - 76) / WIDTH, (height - 60) / height))
     handles = []
+    row_of = {stage: row for row, stage in enumerate(shown)}
+    spans: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for item in timeline:
+        if item.stage in row_of:
+            span = (1e3 * item.start_s, 1e3 * (item.end_s - item.start_s))
+            spans.setdefault((item.what, row_of[item.stage]), []).append(span)
     for kind in kinds:
         colour, hatch = _LOOKS.get(kind, _OTHER)
-        for row, stage in enumerate(shown):
-            spans = [
-                (1e3 * i.start_s, 1e3 * (i.end_s - i.start_s)) for i in timeline if (i.stage, i.what) == (stage, kind)
-            ]
-            if spans:
-                axes.broken_barh(
-                    spans, (row - 0.4, 0.8), facecolor=colour, edgecolor="white", linewidth=0.15, hatch=hatch or None
-                )
+        for row in range(len(shown)):
+            axes.broken_barh(
+                spans.get((kind, row), []), (row - 0.4, 0.8), facecolor=colour, edgecolor="white", linewidth=0.15,
+                hatch=hatch or None,
+            )  # fmt: skip
         handles.append(Patch(facecolor=colour, edgecolor=INK, hatch=hatch or None, linewidth=0.5, label=kind))
     _frame(axes, [f"rank {stage}" for stage in shown], total)
     figure.legend(

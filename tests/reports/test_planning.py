@@ -24,7 +24,7 @@ from topoplan.reports.executive import executive_rows
 from topoplan.reports.heat_figure import MOST_ROWS, heat_maps, heat_svg
 from topoplan.reports.html import ReportInput, render_html
 from topoplan.reports.loads import total_loads
-from topoplan.reports.money import money, payback
+from topoplan.reports.money import Payback, money, payback
 from topoplan.reports.sensitivity_section import most_helpful
 from topoplan.reports.step_figure import MOST_STAGES, step_bars, step_svg, timeline_svg
 from topoplan.studies.exposure import sweep_exposure
@@ -161,7 +161,9 @@ def test_money_in_words() -> None:
     back = payback(7200.0, 1000, 3.6, Prices("q", gpu_hour=2.0), 10.0)
     assert back is not None
     assert back.steps == pytest.approx(3600.0)  # a GPU-hour and EUR 2 a step
-    assert back.words == "3,600 steps (0.417 days)"
+    assert back.words == "0.417 days"
+    assert Payback(3.6e6, None).words == "3.60 million steps"
+    assert Payback(1.0, 1460.0).words == "4.00 years"
     assert payback(7200.0, 1000, 0.0, Prices("q", gpu_hour=2.0), None) is None
     assert payback(7200.0, 1000, 1.0, Prices("q"), None) is None
     assert payback(-5.0, 1000, 1.0, Prices("q", gpu_hour=2.0), None) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,21 +73,25 @@ def report_html(
         `load`, `moe_layers`, `outcome` and `before` of `ReportInput`, where experts alone were planned.
     """
     from topoplan.planning.hosts import allowed_hosts  # noqa: PLC0415
-    from topoplan.planning.solve import job_traffic, linear_placement  # noqa: PLC0415
+    from topoplan.planning.solve import job_traffic, linear_placement, model_of  # noqa: PLC0415
     from topoplan.reports.html import ReportInput, render_html  # noqa: PLC0415
+    from topoplan.solvers.ranks import RankProblem  # noqa: PLC0415
     from topoplan.studies.exposure import sweep_exposure  # noqa: PLC0415
     from topoplan.studies.sensitivity import sensitivity  # noqa: PLC0415
 
     if job is None or plan.placement is None:
         return render_html(ReportInput(plan, command, **experts))
-    fabric = plan.placement.fabric
+    placement, fabric = plan.placement, plan.placement.fabric
     allowed = allowed_hosts(fabric, hosts)
     traffic = job_traffic(job, fabric, allowed)
     linear = linear_placement(job, fabric, hosts)
+    model = model_of(job, RankProblem(fabric, traffic, allowed=allowed)) if plan.step is not None else None
+    if model is not None:
+        plan = replace(plan, step=model.at(placement.gpu, drawn=True))
     view = ReportInput(
         plan, command, traffic, job, linear, prices=prices, report_command=report_command,
-        sensitivity=sensitivity(job, plan.placement, traffic, allowed),
-        exposures=sweep_exposure(job, fabric, traffic, plan.placement.gpu, linear.gpu),
+        sensitivity=sensitivity(job, placement, traffic, allowed),
+        exposures=sweep_exposure(job, fabric, traffic, placement.gpu, linear.gpu),
     )  # fmt: skip
     return render_html(view)
 

@@ -13,8 +13,8 @@ from topoplan.model.job import Job
 from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Prediction
 from topoplan.model.traffic import Traffic
-from topoplan.planning.step import StepModel, step_model
-from topoplan.solvers.ranks import RankProblem, plain_placement
+from topoplan.planning.solve import model_of
+from topoplan.solvers.ranks import RankProblem
 from topoplan.studies.evaluate import quick, take_over
 from topoplan.studies.upgrades import Change, upgrades
 
@@ -92,11 +92,8 @@ class _Pricing:
 
     def __init__(self, job: Job, placement: RankPlacement, traffic: Traffic, allowed: BoolArray | None) -> None:
         self.traffic, self.allowed, self.gpu = traffic, allowed, placement.gpu
-        self.model: StepModel | None = None
-        if job.compute is not None:
-            problem = RankProblem(placement.fabric, traffic, allowed=allowed)
-            # a measured step fixes compute on the fabric it was measured on
-            self.model = step_model(job, placement.fabric, traffic, plain_placement(problem, "linear"))
+        # a measured step fixes compute on the fabric it was measured on
+        self.model = model_of(job, RankProblem(placement.fabric, traffic, allowed=allowed))
         self.now = self._priced(Change("", "", placement.fabric), self.gpu)
 
     def effect(self, change: Change, *, search: bool) -> Effect:
