@@ -11,6 +11,8 @@ from topoplan.topologies.writers.outline import Branch, dns_names, island_hosts,
 _PREFIX = "topoplan.io"  # of the labels of levels
 _ISLAND = "accelerator.topograph.run/domain"  # topograph's label of an NVLink domain, which schedulers know
 _HOSTNAME = "kubernetes.io/hostname"
+# Since Kueue 0.15; it stops serving v1beta1 in 0.20 (kubernetes-sigs/kueue issues 8018 and 13957).
+_KUEUE = "kueue.x-k8s.io/v1beta2"
 _MAX_LEVELS = 16  # of a Topology (Kueue's API reference), that of the host included
 
 
@@ -62,7 +64,7 @@ def write_kueue(fabric: Fabric) -> str:
     keys = _level_keys(fabric, branches)
     lines = [
         f"# {title(fabric)}: written by topoplan; label the nodes with kubectl apply --server-side -f",
-        "apiVersion: kueue.x-k8s.io/v1beta1",
+        f"apiVersion: {_KUEUE}",
         "kind: Topology",
         "metadata: {name: topoplan}",
         "spec:",

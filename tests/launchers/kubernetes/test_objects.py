@@ -15,15 +15,18 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fabrics import two_leaves
 from tests.launchers.conftest import make_fabric, place
 from tests.launchers.kubernetes.crd import Schema, problems, read_crds
 from tests.launchers.kubernetes.making import NAMES, SEVERAL, hosts_with, objects_of, text_of
 from tests.launchers.kubernetes.trimmed import TRIMMED, inside
 from topoplan.errors import InfeasibleError, InputError
+from topoplan.files.fabric_yaml import parse_fabric
 from topoplan.launchers import LaunchRequest, get_launcher
 from topoplan.launchers.bundle import bundle
 from topoplan.model.fabric import Fabric, Host, HostType
 from topoplan.model.placement import RankPlacement
+from topoplan.topologies.writers import write
 
 CRDS = Path(__file__).parents[4] / "shared" / "samples" / "crds"
 VERSION = "1.34"  # of Kubernetes
@@ -89,15 +92,12 @@ def test_valid_by_the_projects_crds(name: str, setting: str, torn: RankPlacement
 
 
 @pytest.mark.parametrize("level", ["hypernode", "kueue"])
-def test_levels_of_the_network_are_valid_by_the_projects_crds(level: str) -> None:
-    from tests.fabrics import two_leaves
-    from topoplan.files.fabric_yaml import parse_fabric
-    from topoplan.topologies.writers import write
-
+@pytest.mark.parametrize("schemas", [lambda: TRIMMED, crds], ids=["our own schemas", "the projects' CRDs"])
+def test_levels_of_the_network_are_valid(level: str, schemas: Callable[[], dict[tuple[str, str], Schema]]) -> None:
     objects = [item for item in yaml.safe_load_all(write(parse_fabric(two_leaves()), level)) if item["kind"] != "Node"]
     assert objects
     for item in objects:
-        schema = crds()[item["apiVersion"], item["kind"]]
+        schema = schemas()[item["apiVersion"], item["kind"]]
         assert problems(item, schema) == []
         first, *_ = item["spec"]
         item["spec"][f"{first}s"] = item["spec"].pop(first)

@@ -5,6 +5,7 @@ https://pkg.go.dev/github.com/kubeflow/mpi-operator/pkg/apis/kubeflow/v2beta1,
 https://pkg.go.dev/github.com/kubeflow/training-operator/pkg/apis/kubeflow.org/v1,
 https://pkg.go.dev/github.com/kubeflow/trainer/v2/pkg/apis/trainer/v1alpha1,
 https://jobset.sigs.k8s.io/docs/reference/jobset.v1alpha2, https://lws.sigs.k8s.io/docs/reference/leaderworkerset.v1,
+https://kueue.sigs.k8s.io/docs/reference/kueue.v1beta2, https://volcano.sh/en/docs/network_topology_aware_scheduling,
 https://volcano.sh/en/docs/vcjob, https://github.com/kubernetes-sigs/scheduler-plugins (PodGroup) and NVIDIA's DRA
 driver (ComputeDomain). Pod templates and Jobs inside are core objects, which kubernetes-validate knows: see `inside`.
 """
@@ -101,6 +102,20 @@ TRIMMED: dict[tuple[str, str], Schema] = {
             tasks=many(record("name replicas template", name=TEXT, replicas=INT, template=CORE)),
         )
     ),
+    ("topology.volcano.sh/v1alpha1", "HyperNode"): top(
+        record(
+            "tier members",
+            tier=INT,
+            members=many(
+                record(
+                    "type selector",
+                    type=one_of("Node", "HyperNode"),
+                    selector=record("exactMatch", exactMatch=record("name", name=TEXT)),
+                )
+            ),
+        )
+    ),
+    ("kueue.x-k8s.io/v1beta2", "Topology"): top(record("levels", levels=many(record("nodeLabel", nodeLabel=TEXT)))),
     ("scheduling.x-k8s.io/v1alpha1", "PodGroup"): top(record("minMember", minMember=INT, scheduleTimeoutSeconds=INT)),
     ("resource.nvidia.com/v1beta1", "ComputeDomain"): top(
         record(

@@ -17,7 +17,7 @@ from topoplan.topologies import formats
 
 GPUS = {"nvidia.com/gpu": "8"}
 TOPOLOGY = {
-    "apiVersion": "kueue.x-k8s.io/v1beta1",
+    "apiVersion": "kueue.x-k8s.io/v1beta2",
     "kind": "Topology",
     "spec": {"levels": [{"nodeLabel": "x/block"}, {"nodeLabel": "x/rack"}, {"nodeLabel": "kubernetes.io/hostname"}]},
 }
