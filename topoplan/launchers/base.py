@@ -140,6 +140,8 @@ def _check_host_name(name: str) -> None:
 # Keys of `topoplan.launchers.settings` that launchers take unless they say otherwise.
 USUAL_SETTINGS = ("program", "master_port", "nccl_topo_file")
 
+_REORDERS = "reordered by: "  # how one hint of every launcher begins
+
 Writer = Callable[[LaunchRequest], dict[str, LaunchFile]]
 Reader = Callable[[Mapping[str, str]], Order]
 
@@ -187,6 +189,11 @@ class Launcher:
         if self.by_table:
             return f"{self.freedom.words}, through the plan's table of hosts"
         return self.freedom.words + ("; any rank on any GPU through the shim" if self.shim else "")
+
+    @property
+    def reorders(self) -> str:
+        """What would silently reorder ranks, as the hints say it."""
+        return next(hint.partition(": ")[2] for hint in self.hints if hint.startswith(_REORDERS))
 
     def write(self, request: LaunchRequest) -> dict[str, LaunchFile]:
         """Files by name, to be put into one folder.

@@ -1,0 +1,65 @@
+"""The README's table of launchers, made from the registry: `python -m tests.launchers.readme` writes it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.launchers.requests import variants
+from topoplan.launchers import LAUNCHERS, kubernetes
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+BEGIN, END = "<!-- launchers -->\n", "<!-- end of launchers -->\n"
+_TESTS = Path(__file__).resolve().parents[1]
+_PODS = (
+    "objects held against CRD schemas and kubernetes-validate; the pods' program run",
+    "launchers/portable/test_pod.py",
+)
+# What runs beside the round trip, shellcheck and injections that every launcher has, and the test that does it.
+VERIFIED = {launcher.name: _PODS for launcher in kubernetes.LAUNCHERS} | {
+    "openmpi": ("real Open MPI 4.1 and 5.0", "lab/test_openmpi.py"),
+    "mpich": ("real MPICH 4.0", "lab/test_hydra.py"),
+    "intelmpi": ("real Intel MPI 2021.18", "lab/test_hydra.py"),
+    "torchrun": ("real torchrun 2.13", "lab/test_torchrun.py"),
+    "slurm": ("real Slurm 22.05, `plan.sbatch` too", "lab/test_slurm.py"),
+    "deepspeed": ("real DeepSpeed 0.19 over pdsh", "lab/test_deepspeed.py"),
+    "accelerate": ("real accelerate 1.15", "lab/test_accelerate.py"),
+    "megatron": ("the groups of both of Megatron's orders", "launchers/test_megatron.py"),
+    "ray": ("a stand-in for Ray (run once by hand with Ray 2.60)", "launchers/test_ray.py"),
+    "dlrover": ("its sort of hosts, from its source; never run", "launchers/test_registry.py"),
+    "devicemesh": ("8 processes of torch 2.13 over gloo", "launchers/test_devicemesh.py"),
+    "mpijob": ("as the others, and pods' launcher with real Open MPI", "launchers/portable/test_pod_mpi.py"),
+    "rankmap": ("nothing obeys it by itself", "launchers/test_roundtrip.py"),
+    "shim": ("processes; its rendezvous with real torchrun", "lab/test_rendezvous.py"),
+}
+
+
+def table() -> str:
+    """One row for each launcher, in the order of the registry."""
+    lines = ["| launcher | can make | files | reordered silently by | verified with |", "|---|---|---|---|---|"]
+    for name, launcher in LAUNCHERS.items():
+        cells = (f"`{name}`", launcher.expresses, files_of(name), launcher.reorders, VERIFIED[name][0])
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def files_of(name: str) -> str:
+    """Files that plans of a job and of whole hosts get; those of single hosts as one."""
+    asked = dict(variants(name))
+    files = [file for variant in ("job", "many") for file in LAUNCHERS[name].write(asked[variant])]
+    alike = [re.sub(r"^(node-)\d+-.+(\.sh)$|^(machine-).+(\.yaml)$", _each, file) for file in files]
+    return ", ".join(f"`{file}`" for file in dict.fromkeys(alike))
+
+
+def _each(match: re.Match[str]) -> str:
+    return "node-RANK-HOST.sh" if match[1] else "machine-HOST.yaml"
+
+
+def shown() -> str:
+    """The table as it stands in the README."""
+    return README.read_text().partition(BEGIN)[2].partition(END)[0]
+
+
+if __name__ == "__main__":
+    head, _, rest = README.read_text().partition(BEGIN)
+    README.write_text(head + BEGIN + table() + END + rest.partition(END)[2])
