@@ -93,7 +93,7 @@ def test_bad_requests(any_ranks: RankPlacement, values: dict[str, object], messa
         ("openmpi", "rankfile", "rank 2=h10", "rank 2=h7", "rankfile:10: rank 2 is on another host"),
         ("openmpi", "rankfile", "rank 10=h1 slot=0\n", "", "10 ranks, but 11"),
         ("openmpi", "rankfile", "rank 0=h6 slot=0", "rank 0 h6", "not of the form"),
-        ("openmpi", "hosts.tsv", "h6\t0,1", "h6\t0", "hosts.tsv:3: not a row"),
+        ("openmpi", "hosts.tsv", "h6\t0,1", "h6\t0", "hosts.tsv:4: not a row"),
         ("torchrun", "run.sh", "static", "c10d", "sorts hosts by name"),
         ("torchrun", "run.sh", "END_OF_HOSTS", "EOF", "table of hosts is missing"),
         ("torchrun", "node-1-h10.sh", "--node-rank=1", "--node-rank=2", "node-1-h10.sh: node rank"),
