@@ -19,23 +19,25 @@ _SHOWN = 3  # names that it lists before it only counts them
 
 _MAX_LINE = 500  # characters of a line that tell its subject
 
-# Readers say in `Fabric.assumed` what they filled in, one line a subject; these tell what a line is about.
+# Readers say in `Fabric.assumed` what they filled in, one line a subject; these tell what a line is about. A line may
+# begin with the file that it is from, as those of a fabric that was merged before do.
 _SUBJECTS = {
     GPUS: re.compile(
         r"^(?!.*\bas (?:the file|the platform|their devices) says?)"  # then they are known
-        r"(?:all hosts:|GPUs of a host|GPUs and scale-up|.*number of GPUs|.*\b\d+ GPUs, each with)"
+        r"(?:(?:.*: )?(?:all hosts:|GPUs of a host|GPUs and scale-up|a node: one GPU)|.*number of GPUs"
+        r"|.*\b\d+ GPUs, each with)"
     ),
     NIC_SPEED: re.compile(
         r"^(?!.*NICs as cabled)"
         r".*(?:\bNICs?\b.*(?:bandwidth|speed|[GT]b/s)|(?:bandwidth|speed)s?\b.*\b(?:NIC|cable)s?\b)",
         re.IGNORECASE,
     ),
-    RAILS: re.compile(r"^rails\b", re.IGNORECASE),
+    RAILS: re.compile(r"(?:^|: )rails\b", re.IGNORECASE),
     SCALE_UP: re.compile(r"scale-up|NVLink (?:bandwidth|domain|joins|inside)|no NVLink", re.IGNORECASE),
     UPLINKS: re.compile(r"\buplinks?\b", re.IGNORECASE),
     CABLES: re.compile(r"\bcables?\b|^roles\b|\bswitch(?:es)?\b", re.IGNORECASE),
-    NO_NETWORK: re.compile(r"^the network between the hosts", re.IGNORECASE),
-    ROUTING: re.compile(r"^routing\b", re.IGNORECASE),
+    NO_NETWORK: re.compile(r"(?:^|: )the network between the hosts", re.IGNORECASE),
+    ROUTING: re.compile(r"(?:^|: )routing\b", re.IGNORECASE),
 }
 
 

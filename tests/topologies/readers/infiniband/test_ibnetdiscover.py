@@ -243,6 +243,25 @@ def test_speeds_and_extra_fields(ibnet: Any) -> None:
     assert any("show no speed" in line for line in fabric.warnings)
 
 
+def test_split_ports(ibnet: Any) -> None:
+    net = ibnet()
+    leaf, spine = net.switch("leaf1"), net.switch("spine1")
+    net.cable(leaf, spine, "4xNDR")
+    for n in range(4):
+        net.cable(net.ca(f"n{n} mlx5_0"), leaf, "2xNDR")
+    text = (
+        net.text()
+        .replace("Switch\t5 ", "Switch\t129 ")
+        .replace("[5](", "[5][ext 129](")
+        .replace("\n[2]\t", "\n[2][ext 1]\t")
+    )
+    assert "Switch\t129 " in text
+    assert "[ext 1]" in text
+    fabric = read(text)
+    assert [nic.bandwidth_bytes_per_s for nic in fabric.host_types[0].nics] == [25e9]
+    assert [(group.name, group.uplinks) for group in fabric.groups if group.parent >= 0] == [("leaf1", (1.0,))]
+
+
 def test_director_chassis_is_one_switch(ibnet: Any) -> None:
     net = ibnet()
     chips = [net.switch(f"MF0;director:CS8500/L{n}/U1", image="abc") for n in range(3)]
