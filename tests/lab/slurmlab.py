@@ -16,6 +16,7 @@ from types import TracebackType
 from tests.lab.netlab import Lab, LabError
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "srun", "sbatch", "salloc", "sinfo")
+# bf_interval: heterogeneous jobs are started by the backfill scheduler alone, which else runs every 30 s.
 # No cgroups, no accounting: `ip netns exec` mounts /sys anew, without cgroups. More CPUs than the machine has are
 # taken at their word (config_overrides).
 CONFIG = """\
@@ -44,6 +45,7 @@ SlurmdParameters=config_overrides
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MessageTimeout=60
+SchedulerParameters=bf_interval=1
 """
 
 

@@ -13,6 +13,7 @@ from tests.lab.plans import SEEDS, any_order, cluster, probe, shuffled_hosts
 from tests.lab.slurmlab import SlurmLab, why_no_slurm
 from topoplan.files.job_yaml import parse_job
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
+from topoplan.launchers.shim_srun import SRUN
 from topoplan.planning.artefacts import plan_artefacts
 from topoplan.planning.folder import open_plan, save
 from topoplan.planning.solve import SolveOptions, solve
@@ -86,6 +87,29 @@ def test_a_plan_is_made_inside_the_allocation(slurm: SlurmLab, tmp_path: Path) -
     observed = parse_observed("".join(line for line in shown.splitlines(keepends=True) if line.startswith("RANK=")))
     assert compare(placement, observed, SLURM) == []
     assert len(set(placement.host.tolist())) == 4
+
+
+# A container as far as a task sees it: another name of the host, and Slurm's own name of it in the environment.
+CONTAINED = """#!/bin/sh
+exec unshare --uts sh -c 'echo container > /proc/sys/kernel/hostname; exec "$@"' sh "$@"
+"""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_shim_in_a_heterogeneous_job_and_in_containers(
+    seed: int, slurm: SlurmLab, plan: Callable[..., Planned], tmp_path: Path
+) -> None:
+    """Two parts of four nodes each that Slurm picks; the plan leaves two GPUs free, and no host in order."""
+    planned = plan(any_order(RACKS, seed), "shim")
+    contained = tmp_path / "contained"
+    contained.write_text(CONTAINED)
+    contained.chmod(0o755)
+    part = ["--exclusive", "--nodes=4"]
+    env = {"SRUN_OPTIONS": str(contained)}
+    command = ["salloc", *part, ":", *part, str(planned.files / SRUN), planned.probe]
+    result = slurm.run(*command, env=env)
+    assert result.returncode == 0, f"{result.stderr}\n{slurm.logs()}"
+    planned.prove(result.stdout)
 
 
 def test_a_node_list_is_sorted_and_the_difference_is_explained(slurm: SlurmLab, write_files: Write) -> None:

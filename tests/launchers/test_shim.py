@@ -129,6 +129,31 @@ def test_pieces_of_het_jobs_and_steps_of_other_tools_are_let_through(folder: Pat
         assert shim(folder, "/bin/true", NODE_NAME="h2", **env).returncode == 0
 
 
+def test_surplus_processes_and_spare_hosts_end_quietly(placement_of: Place, write_all: Write) -> None:
+    folder = write_all(LAUNCHER.write(LaunchRequest(placement_of(["a", "b", "spare"], [("b", 1), ("b", 0), ("a", 1)]))))
+    for host, local, shown in (("b", 1, "ran\n"), ("a", 0, "ran\n"), ("a", 1, ""), ("spare", 0, "")):
+        env = {"NODE_NAME": host, "SLURM_LOCALID": str(local), "SLURM_PROCID": "9", "SLURM_NTASKS": "6"}
+        result = shim(folder, "--surplus", "/bin/echo", "ran", **env)
+        assert (result.returncode, result.stdout, result.stderr) == (0, shown, "")
+    assert shim(folder, "--surplus", "/bin/echo", "ran", NODE_NAME="stranger").returncode == 6
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "message"),
+    [
+        ("a b.example\nc", 0, ""),
+        ("b a", 0, ""),
+        ("a", 6, "1 hosts of the plan are not here: b. Plan again"),
+        ("", 6, "2 hosts of the plan are not here: b, a. Plan again"),
+    ],
+)
+def test_hosts_of_an_allocation(names: str, code: int, message: str, placement_of: Place, write_all: Write) -> None:
+    folder = write_all(LAUNCHER.write(LaunchRequest(placement_of(["a", "b", "spare"], [("b", 1), ("a", 1)]))))
+    command = [old_python(), "-I", str(folder / SHIM), "--hosts"]
+    result = subprocess.run(command, input=names, capture_output=True, text=True, check=False, timeout=30, cwd="/")
+    assert (result.returncode, result.stdout, message in result.stderr) == (code, "", True)
+
+
 def test_pods_of_one_process_share_a_host_by_index(placement_of: Place, write_all: Write) -> None:
     folder = write_all(LAUNCHER.write(LaunchRequest(placement_of(["a", "b"]))))
     ranks = [

@@ -16,6 +16,7 @@ from topoplan.launchers.bundle import bundle
 from topoplan.launchers.express import whole_hosts
 from topoplan.launchers.rankmap import in_order
 from topoplan.launchers.shell import comment
+from topoplan.launchers.shim_srun import SRUN, srun_script
 from topoplan.launchers.table import host_rows, read_table, seats_by_rank, spare_rows, table_text
 from topoplan.model.capability import Freedom
 
@@ -25,6 +26,7 @@ _TABLE = re.compile(r'^TABLE_TEXT = """\\\n(.*?)^"""$', re.MULTILINE | re.DOTALL
 _HINTS = (
     "start once a process, under anything: shim/topoplan_shim.py PROGRAM [ARGS...]   (--print shows what it sets)",
     "or once a host, for torchrun: shim/topoplan_shim.py --node torchrun SCRIPT [ARGS...]",
+    "Slurm's heterogeneous jobs and containers, in sbatch or salloc: SRUN_OPTIONS=... shim/srun.sh PROGRAM [ARGS...]",
     "elastic, spares take over: shim/topoplan_rendezvous.py [TORCHRUN OPTIONS] SCRIPT on every host and spare",
     "reordered by: nothing; a process on a host outside of the plan, or too many on one, are refused with code 6",
 )
@@ -54,27 +56,27 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     files = {
         SHIM: _program(
             "shim", f"{plan}. Used as the entry point of every process, or with --node of every host.", hosts | settings
-        )
+        ),
+        SRUN: srun_script(request, rows, plan, SHIM),
     }
     if whole_hosts(request.placement):
         files[RENDEZVOUS] = _program(
             "rendezvous",
-            f"{plan}. Used by every host and spare in place of torchrun, for jobs that outlive a host.",
+            f"{plan}. Used on every host and spare in place of torchrun, for jobs that outlive a host.",
             hosts,
+            needs="torch",
         )
     return files
 
 
-def _program(module: str, use: str, values: Mapping[str, str]) -> LaunchFile:
+def _program(module: str, use: str, values: Mapping[str, str], needs: str = "nothing else") -> LaunchFile:
     """A portable program with the plan's own values in place of its constants."""
     text = bundle(module)
     for name, value in values.items():
         line = re.compile(rf"^{re.escape(name)} = .*$", re.MULTILINE)
         text, count = line.subn(lambda _, new=f"{name} = {value}": new, text)  # type: ignore[misc]
         assert count == 1, name
-    head = comment(
-        [use, "Needs Python 3.8 or newer and nothing else. Nothing reorders ranks: hosts are known by name."]
-    )
+    head = comment([use, f"Needs Python 3.8 or newer and {needs}. Nothing reorders ranks: hosts are known by name."])
     return LaunchFile(f"#!/usr/bin/env python3\n{head}{text}", executable=True)
 
 

@@ -24,6 +24,11 @@ def rows_of(table: str) -> tuple[list[PodRow], list[PodRow]]:
     return rows, spares
 
 
+def first_names(rows: Sequence[PodRow]) -> str:
+    """Names of hosts, the first few."""
+    return ", ".join(row.host for row in rows[:_SHOWN]) + (" ..." if len(rows) > _SHOWN else "")
+
+
 def find_host(rows: Sequence[PodRow], env: Mapping[str, str]) -> PodRow:
     """The row of this host by the first of its names that is in the plan, or the end."""
     tried = []
@@ -46,8 +51,7 @@ def _unknown(rows: Sequence[PodRow], tried: Sequence[tuple[str, str]]) -> str:
             which = " or ".join(alike[:_SHOWN])
             return f"{source} says {name}, which could be {which}: set TOPOPLAN_HOST to the name that the plan uses"
     said = ", ".join(f"{name} ({source})" for name, source in tried)
-    known = ", ".join(row.host for row in rows[:_SHOWN]) + (" ..." if len(rows) > _SHOWN else "")
     return (
-        f"this host is not in the plan: it is called {said}; the plan has {known}. Plan again for the hosts of this "
-        "allocation, or set TOPOPLAN_HOST"
+        f"this host is not in the plan: it is called {said}; the plan has {first_names(rows)}. Plan again for the "
+        "hosts of this allocation, or set TOPOPLAN_HOST"
     )

@@ -4,6 +4,8 @@
                                                 CUDA_VISIBLE_DEVICES, NCCL_IB_HCA
     topoplan_shim.py --node torchrun SCRIPT     once a host: what torchrun reads as --node-rank and its like
     topoplan_shim.py [--node] --print           those variables, as lines that a shell can eval
+    topoplan_shim.py --surplus PROGRAM          the first, but processes and hosts that have no rank end, with code 0
+    topoplan_shim.py --hosts                    nothing, but ends with code 6 unless standard input has all hosts' names
 
 The host is TOPOPLAN_HOST, or what Slurm, Kubernetes' downward API (NODE_NAME) or the host itself calls it; the process
 is TOPOPLAN_LOCAL_RANK, or what the launcher says. TOPOPLAN_MASTER_ADDR and TOPOPLAN_MASTER_PORT say where ranks meet,
@@ -21,9 +23,10 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
-from topoplan.launchers.portable.plan_hosts import TABLE_TEXT, find_host, rows_of
-from topoplan.launchers.portable.pod_table import PodRow, rank_environment, say, stop
+from topoplan.launchers.portable.plan_hosts import TABLE_TEXT, find_host, first_names, rows_of
+from topoplan.launchers.portable.pod_table import PodRow, own_row, rank_environment, say, stop
 from topoplan.launchers.portable.whoami import LOCAL_VARIABLES, environment, first_number
 
 USAGE, NOT_RUNNABLE, NOT_FOUND = 2, 126, 127
@@ -32,13 +35,26 @@ PORT = 29500
 NCCL_TOPO_FILE = ""
 PROGRAM: Sequence[str] = ()
 
+_OPTIONS = ("--node", "--print", "--surplus", "--hosts")
+_USAGE = "usage: topoplan_shim.py [--node | --surplus] [--print] PROGRAM [ARGS...], or --hosts"
 _INDEX = ("JOB_COMPLETION_INDEX",)
 _STARTED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 _OURS = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES")
 
 
-def find_local(rows: Sequence[PodRow], row: PodRow, env: Mapping[str, str]) -> int:
-    """Which of its host's ranks this process has, or the end."""
+def check_hosts(rows: Sequence[PodRow], names: Sequence[str]) -> None:
+    """End where one of the plan's hosts is by none of the names: its ranks would be waited for."""
+    found = {row.number for row in (own_row(rows, name) for name in names) if row is not None}
+    missing = [row for row in rows if row.number not in found]
+    if missing:
+        stop(
+            f"{len(missing)} hosts of the plan are not here: {first_names(missing)}. Plan again for the hosts of this "
+            "allocation"
+        )
+
+
+def find_local(rows: Sequence[PodRow], row: PodRow, env: Mapping[str, str], surplus: bool = False) -> int:
+    """Which of its host's ranks this process has, or the end: a quiet one where `surplus` processes may be."""
     count = len(row.ranks)
     local, variable = first_number(env, ("TOPOPLAN_LOCAL_RANK", *LOCAL_VARIABLES))
     if local is None and count == 1:
@@ -51,6 +67,8 @@ def find_local(rows: Sequence[PodRow], row: PodRow, env: Mapping[str, str]) -> i
                 "TOPOPLAN_LOCAL_RANK, or start one torchrun a host with --node"
             )
         local = index % count  # pods of consecutive indices share a host
+    if local >= count and surplus:
+        raise SystemExit(0)
     if local >= count:
         stop(f"{row.host} has {count} ranks in the plan, and {variable}={local} is beyond them: start {count} there")
     return local
@@ -93,10 +111,11 @@ def claim(rank: int, env: Mapping[str, str]) -> None:
     os.set_inheritable(lock, True)  # the program keeps it
 
 
-def of_process(rows: Sequence[PodRow], row: PodRow, env: Mapping[str, str]) -> dict[str, str]:
+def of_process(rows: Sequence[PodRow], row: PodRow, env: Mapping[str, str], surplus: bool = False) -> dict[str, str]:
     """Environment of one rank."""
-    check_number(rows, env)
-    rank = row.ranks[find_local(rows, row, env)]
+    if not surplus:
+        check_number(rows, env)
+    rank = row.ranks[find_local(rows, row, env, surplus)]
     return of_rank(rows, row, rank, env)
 
 
@@ -151,30 +170,43 @@ def become(program: Sequence[str], env: Mapping[str, str]) -> int:
         return NOT_FOUND if error.errno == errno.ENOENT else NOT_RUNNABLE
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Parse the options, find the rank, and become the program."""
+def parse(arguments: Sequence[str]) -> tuple[set[str], list[str]]:
+    """Options and program, or the end for wrong use."""
     words = list(arguments)
     options = set()
-    while words and words[0] in ("--print", "--node"):
+    while words and words[0] in _OPTIONS:
         options.add(words.pop(0))
     if words[:1] == ["--"]:
         words.pop(0)
     elif words and words[0].startswith("-"):
-        say(f"unknown option {words[0]}; usage: topoplan_shim.py [--node] [--print] PROGRAM [ARGS...]")
-        return USAGE
+        misused(f"unknown option {words[0]}; {_USAGE}")
     program = words or list(PROGRAM)
-    if not program and "--print" not in options:
-        say("usage: topoplan_shim.py [--node] [--print] PROGRAM [ARGS...]")
-        return USAGE
+    if not program and not options & {"--print", "--hosts"}:
+        misused(_USAGE)
+    return options, program
+
+
+def misused(message: str) -> NoReturn:
+    """End this process: it was started wrongly."""
+    say(message)
+    raise SystemExit(USAGE)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Find the rank, and become the program."""
+    options, program = parse(arguments)
     rows, spares = rows_of(TABLE_TEXT)
     if not rows:
-        say("no plan in this file: write it with topoplan export PLAN --launcher shim")
-        return USAGE
+        misused("no plan in this file: write it with topoplan export PLAN --launcher shim")
+    if "--hosts" in options:
+        check_hosts(rows, sys.stdin.read().split())
+        return 0
     env = environment()
+    surplus = "--surplus" in options
     row = find_host([*rows, *spares], env)
     if not row.ranks:
-        stop(f"{row.host} is a spare of the plan: no rank runs there unless a host is lost")
-    found = of_node(rows, row, env) if "--node" in options else of_process(rows, row, env)
+        return 0 if surplus else stop(f"{row.host} is a spare of the plan: no rank runs there unless a host is lost")
+    found = of_node(rows, row, env) if "--node" in options else of_process(rows, row, env, surplus)
     if "--print" in options:
         names = sorted(name for name in found if name in _OURS or found[name] != env.get(name))
         sys.stdout.write("".join(f"export {name}={shlex.quote(found[name])}\n" for name in names))

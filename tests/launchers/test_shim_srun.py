@@ -1,0 +1,89 @@
+"""srun.sh, with stand-ins for Slurm's commands that show what they are given."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from topoplan.launchers import LaunchFile, LaunchRequest, get_launcher
+from topoplan.launchers.shim import SHIM
+from topoplan.launchers.shim_srun import SRUN
+from topoplan.model.placement import RankPlacement
+
+Write = Callable[[Mapping[str, LaunchFile]], Path]
+Place = Callable[..., RankPlacement]
+STANDINS = {
+    "scontrol": "echo \"$3\" | tr , '\\n'",
+    "srun": "printf '%s\\n' \"$@\"; env | grep -c '^SLURM_.*TASKS\\|^TOPOPLAN_HOST\\|^SLURM_HOSTFILE' || :",
+}
+
+
+@pytest.fixture
+def folder(placement_of: Place, write_all: Write) -> Path:
+    seats = [("b", 1), ("b", 0), ("a", 1)]
+    folder = write_all(get_launcher("shim").write(LaunchRequest(placement_of(["a", "b", "c"], seats))))
+    for name, text in STANDINS.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def srun(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    given = {"PATH": f"{folder}:{os.environ['PATH']}", **env}
+    command = [str(folder / SRUN), *words]
+    return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=30, cwd="/")
+
+
+def shown(folder: Path, **env: str) -> list[str]:
+    """Words that srun is given before the shim."""
+    result = srun(folder, "prog", "a b", SLURM_JOB_ID="1", **env)
+    assert result.returncode == 0, result.stderr
+    words = result.stdout.splitlines()
+    assert words[-5:] == [str(folder / SHIM), "--surplus", "prog", "a b", "0"]
+    return words[:-5]
+
+
+PLAIN = ["--ntasks-per-node=2", "--wait=0", "--cpu-bind=none"]
+
+
+def test_plain_jobs(folder: Path) -> None:
+    noise = {"SLURM_NTASKS": "9", "SLURM_TASKS_PER_NODE": "3(x2)", "TOPOPLAN_HOST": "a", "SLURM_HOSTFILE": "/x"}
+    assert shown(folder, SLURM_JOB_NODELIST="a,b,c", SRUN_OPTIONS="--mpi=none -v", **noise) == [
+        *PLAIN, "--mpi=none", "-v",
+    ]  # fmt: skip
+
+
+def test_heterogeneous_jobs(folder: Path) -> None:
+    parts = {"SLURM_JOB_NODELIST_HET_GROUP_0": "b", "SLURM_JOB_NODELIST_HET_GROUP_1": "c,a"}
+    assert shown(folder, SLURM_HET_SIZE="2", SLURM_JOB_NODELIST="b", **parts) == [*PLAIN, "--het-group=0-1"]
+    assert shown(folder, SLURM_HET_SIZE="1", SLURM_JOB_NODELIST="a,b") == PLAIN
+
+
+def test_containers_see_the_folder(folder: Path) -> None:
+    image = "--container-image=nvcr.io#nvidia/pytorch:25.01-py3"
+    mount = f"--container-mounts={folder}:{folder}"
+    nodes = {"SLURM_JOB_NODELIST": "a,b"}
+    own = "--container-mounts=/data:/data"
+    assert shown(folder, SRUN_OPTIONS=f"{image} {own}", **nodes) == [*PLAIN, mount, image, own]
+    assert shown(folder, PYXIS_CONTAINER_IMAGE="i", PYXIS_CONTAINER_MOUNTS="/d:/d", **nodes) == [
+        *PLAIN, f"{mount},/d:/d"
+    ]  # fmt: skip
+    odd = folder.rename(folder.with_name("a:b"))
+    refused = subprocess.run(
+        [str(odd / SRUN), "prog"], env={"PATH": f"{os.environ['PATH']}", "SLURM_JOB_ID": "1", "SRUN_OPTIONS": image},
+        capture_output=True, text=True, check=False, timeout=30, cwd="/",
+    )  # fmt: skip
+    assert refused.returncode != 0
+
+
+def test_what_cannot_work_is_refused(folder: Path) -> None:
+    outside = srun(folder, "prog")
+    assert (outside.returncode != 0, "run me with sbatch, or in salloc" in outside.stderr) == (True, True)
+    missing = srun(folder, "prog", SLURM_JOB_ID="1", SLURM_JOB_NODELIST="b,c")
+    assert (missing.returncode, missing.stdout) == (6, "")
+    assert "1 hosts of the plan are not here: a" in missing.stderr
+    assert srun(folder, SLURM_JOB_ID="1", SLURM_JOB_NODELIST="a,b").returncode == 2
