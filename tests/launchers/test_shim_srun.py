@@ -47,6 +47,13 @@ def shown(folder: Path, **env: str) -> list[str]:
     return words[:-5]
 
 
+def test_text(any_ranks: RankPlacement, golden: Callable[[str, str], None], shellcheck: Callable[[str], None]) -> None:
+    request = LaunchRequest(any_ranks, "golden plan", program=("python3", "it's.py"))
+    text = get_launcher("shim").write(request)[SRUN].text
+    shellcheck(text)
+    golden(f"shim/{SRUN}", text)
+
+
 PLAIN = ["--ntasks-per-node=2", "--wait=0", "--cpu-bind=none"]
 
 

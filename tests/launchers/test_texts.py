@@ -12,7 +12,7 @@ from topoplan.launchers import LAUNCHERS
 from topoplan.launchers.probe import probe_files
 
 SHELL, PYTHON = "#!/bin/sh\n", "#!/usr/bin/env python3\n"
-WITHOUT_SHELL = {"ray", "devicemesh", "rankmap", "shim"}  # Python and tables alone
+WITHOUT_SHELL = {"ray", "devicemesh", "rankmap"}  # Python and tables alone
 KINDS = {name for name, launcher in LAUNCHERS.items() if f"{name}/{name}.yaml" in launcher.hints[0]}
 NO_HEAD = "rankmap.csv"  # plain for every CSV reader; rankmap.json beside it says what it is
 

@@ -62,7 +62,7 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     if whole_hosts(request.placement):
         files[RENDEZVOUS] = _program(
             "rendezvous",
-            f"{plan}. Used on every host and spare in place of torchrun, for jobs that outlive a host.",
+            f"{plan}. Used by every host and spare in place of torchrun, for jobs that outlive a host.",
             hosts,
             needs="torch",
         )

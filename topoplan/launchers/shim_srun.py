@@ -32,7 +32,7 @@ fi
 parts=${SLURM_HET_SIZE:-1}
 nodes() {
     if [ "$parts" = 1 ]; then
-        scontrol show hostnames "$SLURM_JOB_NODELIST"
+        scontrol show hostnames "${SLURM_JOB_NODELIST:?}"
         return
     fi
     part=0

@@ -73,7 +73,7 @@ def test_the_file_refuses_strangers_before_it_looks_for_torch(folder: Path) -> N
     assert (stranger.returncode, "h99 (TOPOPLAN_HOST)" in stranger.stderr) == (6, True)
     text = (folder / RENDEZVOUS).read_text()
     ast.parse(text, feature_version=(3, 8))
-    assert text.startswith("#!/usr/bin/env python3\n# plan plan: 5 ranks on 3 hosts. Used on every host and spare")
+    assert text.startswith("#!/usr/bin/env python3\n# plan plan: 5 ranks on 3 hosts. Used by every host and spare")
 
 
 def test_without_torch_it_says_so(folder: Path, tmp_path: Path) -> None:
