@@ -77,5 +77,13 @@ def test_solve_refuses_and_may_be_told_not_to() -> None:
     assert any(line.startswith("memory:") for line in plan.warnings)
 
 
+def test_dualpipe_holds_two_stages() -> None:
+    twice = replace(gpt(tp=8, pp=8), schedule="dualpipe")
+    check_memory(replace(twice, schedule=""), sized(60e9))
+    with pytest.raises(InfeasibleError) as refused:
+        check_memory(twice, sized(60e9))
+    assert "schedule: zb-h1" in refused.value.hint
+
+
 def test_small_jobs_pass() -> None:
     check_memory(job(tp=2, pp=2, dp=2), fabric())

@@ -126,6 +126,8 @@ def _others(job: Job) -> Iterator[tuple[str, Job]]:
         except (InputError, InfeasibleError):
             continue
         yield words, other
+    if job.schedule == "dualpipe":  # which holds two stages a rank
+        yield "schedule: zb-h1", replace(job, schedule="zb-h1")
     if batch.micro_batch > 1:
         smaller = replace(batch, micro_batch=1, micro_batches=batch.micro_batches * batch.micro_batch)
         yield "micro_batch: 1", replace(job, batch=smaller)
