@@ -9,6 +9,7 @@ import numpy as np
 from topoplan.cost.price import floors, least_latency, predict
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.model.plan import Prediction
+from topoplan.solvers.ranks.bounds.uplinks import Crossing, crossings, uplink_floors
 from topoplan.solvers.ranks.orders import one_component, usable_hosts
 from topoplan.solvers.ranks.problem import RankProblem
 from topoplan.solvers.ranks.steering.blocks import Blocks, contract
@@ -58,6 +59,18 @@ def contraction(problem: RankProblem, gpu: IntArray) -> Contraction:
     spare = np.setdiff1d(one_component(problem, usable_hosts(problem)), hosts)
     block, place = np.asarray(number[index], np.int64), np.concatenate([hosts[order], spare])
     return Contraction(contract(fabric, problem.traffic, block, len(place), fabric.gpu_rail[gpu]), place, block)
+
+
+def bound_s(problem: RankProblem, gpu: IntArray) -> FloatArray:
+    """[axes] float64 seconds that no placement of the same ranks together on hosts spares an axis."""
+    near, crossing = problem.once(floors_s, gpu), problem.once(_crossings, problem.once(contraction, gpu).block)
+    return uplink_floors(crossing, near) + least_latency(problem.fabric, problem.traffic, gpu)
+
+
+def _crossings(problem: RankProblem, block: IntArray) -> list[list[Crossing]]:
+    """Of blocks, not of a placement: all that keep the same ranks together share the answer."""
+    hosts = one_component(problem, usable_hosts(problem))
+    return crossings(problem.fabric, problem.traffic, block, hosts)
 
 
 def kinds(problem: RankProblem, place: IntArray) -> IntArray:

@@ -12,7 +12,7 @@ from topoplan.model.plan import Prediction
 from topoplan.solvers.ranks.bounds.bound import certificate, exposed_bound_ms, hop_bytes_bound
 from topoplan.solvers.ranks.compact.search import Compactor
 from topoplan.solvers.ranks.compact.shapes import shapes
-from topoplan.solvers.ranks.contraction import contraction, floors_s, follow, kinds, least_s, price
+from topoplan.solvers.ranks.contraction import bound_s, contraction, floors_s, follow, kinds, least_s, price
 from topoplan.solvers.ranks.exact.prove import prove
 from topoplan.solvers.ranks.inside.islands import exchange_islands
 from topoplan.solvers.ranks.inside.whole import Whole
@@ -303,4 +303,4 @@ def _hops_bound(problem: RankProblem, gpu: IntArray) -> float:
 
 
 def _exposed_bound(problem: RankProblem, best: _Candidate) -> float:
-    return exposed_bound_ms(problem.once(least_s, best.gpu), problem.traffic.exposure)
+    return exposed_bound_ms(problem.once(bound_s, best.gpu), problem.traffic.exposure)

@@ -58,5 +58,5 @@ def certificate(value: dict[str, float], bound: dict[str, float]) -> dict[str, B
 
 
 def exposed_bound_ms(floors_s: FloatArray, exposure: FloatArray) -> float:
-    """Exposed ms if no uplink ever slowed an axis: only its NVLinks and NICs."""
+    """Exposed ms if each axis took its floor ([axes] float64 seconds): NVLinks, NICs, latency, uplinks it must use."""
     return float(1e3 * (floors_s * exposure).sum())
