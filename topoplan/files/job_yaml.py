@@ -216,7 +216,8 @@ class _Reader:
         given = self.file.storage
         if given is None:
             return None
-        return Storage(given.network, given.checkpoint_every, given.checkpoint, given.data)
+        with self._at("storage"):
+            return Storage(given.network, given.checkpoint_every, given.checkpoint, given.data)
 
     # ---- custom axes -------------------------------------------------------------------------------------------
 

@@ -14,6 +14,12 @@ NETWORKS = ("front-end", "back-end")
 # overlap-grad-reduce and overlap-param-gather, FSDP's prefetch), chunks of ring attention, messages between stages.
 OVERLAPPED = ("cp", "dp", "edp", "pp")
 
+# What is taken for a slip beyond: shares of a peak, seconds of a step, FLOPs a second of one GPU.
+MFU = (1e-3, 1.0)
+STEP_TIME_S = (1e-6, 1e6)
+FLOPS_PER_S = (1e9, 1e18)
+STORAGE_MOST = 1e18  # bytes, or steps
+
 
 @dataclass(frozen=True, slots=True)
 class Compute:
@@ -50,10 +56,13 @@ class Compute:
     def __post_init__(self) -> None:
         if self.mfu is not None and self.step_time_s is not None:
             raise InputError("compute: mfu and step_time both say how fast a step is; give one of them")
-        if self.mfu is not None and not 0 < self.mfu <= 1:
-            raise InputError(f"compute: mfu {self.mfu} is not a share of the peak above 0 and up to 1")
-        if self.step_time_s is not None and self.step_time_s <= 0:
-            raise InputError("compute: step_time must be above zero")
+        for name, value, (least, most), unit in (
+            ("mfu", self.mfu, MFU, "a share of the peak"),
+            ("step_time", self.step_time_s, STEP_TIME_S, "seconds"),
+            ("flops", self.flops_per_s, FLOPS_PER_S, "a second"),
+        ):
+            if value is not None and not least <= value <= most:
+                raise InputError(f"compute: {name} {value:g} is not between {least:g} and {most:g}, {unit}")
         if self.precision not in PRECISIONS:
             raise InputError(f"compute: precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
         if self.recompute not in ("", *RECOMPUTES):
@@ -84,5 +93,10 @@ class Storage:
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise InputError(f"storage: network {self.network!r} is not one of {', '.join(NETWORKS)}")
-        if min(self.checkpoint_every, self.checkpoint_bytes, self.bytes_per_token) < 0:
-            raise InputError("storage: checkpoint_every, checkpoint and data must not be below zero")
+        for name, value in (
+            ("checkpoint_every", self.checkpoint_every),
+            ("checkpoint", self.checkpoint_bytes),
+            ("data", self.bytes_per_token),
+        ):
+            if not 0 <= value <= STORAGE_MOST:
+                raise InputError(f"storage: {name} {value:g} is not between 0 and {STORAGE_MOST:g}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class AxisTime:
     @property
     def exposure(self) -> float:
         """Exposed share, 0 to 1."""
+        if not isfinite(self.work_s):  # ranks that cannot reach each other
+            return 1.0
         return min(1.0, self.exposed_s / self.work_s) if self.work_s > 0 else 0.0
 
 
