@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from tests.lab import together
-from tests.lab.plans import SEEDS, shuffled_gpus
+from tests.lab.plans import SEEDS, cluster, shuffled_gpus
 from topoplan.launchers import read_observed
 from topoplan.launchers.shim import RENDEZVOUS
+from topoplan.model.placement import RankPlacement
 
 if TYPE_CHECKING:
     from tests.lab.netlab import Lab
@@ -31,15 +31,15 @@ QUICK = "--rdzv-conf=keep_alive_interval=1,keep_alive_max_attempt=3,last_call_ti
 class Agents:
     """Agents on hosts, ended with the block."""
 
-    def __init__(self, lab: Lab, folder: Path, torchrun: str, planned: Planned) -> None:
+    def __init__(self, lab: Lab, folder: Path, torchrun: str, planned: Planned, program: str) -> None:
         self.lab, self.folder = lab, folder
         self._python = str(Path(torchrun).parent / "python")
         self._file = str(planned.files / RENDEZVOUS)
-        self._program = [together.__file__, str(folder), planned.probe]
+        self._program = [program, str(folder), planned.probe]
         self.running: dict[str, subprocess.Popen[str]] = {}
 
     def start(self, host: str, last_call: int) -> None:
-        env = {"OMP_NUM_THREADS": "1"}
+        env = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "eth0"}
         words = [self._python, self._file, QUICK.format(last_call), *self._program]
         self.running[host] = self.lab.start(host, words, env)
 
@@ -67,11 +67,11 @@ class Agents:
 
 
 @pytest.fixture
-def agents(lab: Lab, tmp_path: Path, torchrun: str) -> Iterator[Callable[[Planned], Agents]]:
+def agents(lab: Lab, tmp_path: Path, torchrun: str) -> Iterator[Callable[[Planned, str], Agents]]:
     made: list[Agents] = []
 
-    def make(planned: Planned) -> Agents:
-        made.append(Agents(lab, tmp_path, torchrun, planned))
+    def make(planned: Planned, program: str) -> Agents:
+        made.append(Agents(lab, tmp_path, torchrun, planned, str(Path(__file__).parent / program)))
         return made[-1]
 
     yield make
@@ -81,7 +81,7 @@ def agents(lab: Lab, tmp_path: Path, torchrun: str) -> Iterator[Callable[[Planne
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_lost_host_is_replaced_by_the_spare(
-    seed: int, lab: Lab, plan: Callable[..., Planned], agents: Callable[[Planned], Agents], tmp_path: Path
+    seed: int, lab: Lab, plan: Callable[..., Planned], agents: Callable[[Planned, str], Agents], tmp_path: Path
 ) -> None:
     placement = shuffled_gpus(RACKS, seed, spares=1)
     planned = plan(placement, "shim")
@@ -89,7 +89,7 @@ def test_a_lost_host_is_replaced_by_the_spare(
     (spare,) = set(RACKS) - set(hosts)
     lost = hosts[1 + 2 * seed]  # rank 0 is where they meet
 
-    job = agents(planned)
+    job = agents(planned, "together.py")
     for host in RACKS if seed == 0 else hosts:
         job.start(host, last_call=8 if seed == 0 else 1)
     planned.prove(job.wait_for("first", RANKS))
@@ -112,16 +112,38 @@ def test_a_lost_host_is_replaced_by_the_spare(
     assert f"{spare} stands in for {lost} as node rank {node}" in said[spare]
 
 
+def test_collectives_go_on_without_the_lost_host(
+    lab: Lab, plan: Callable[..., Planned], agents: Callable[[Planned, str], Agents], tmp_path: Path
+) -> None:
+    """Over real gloo, one rank a host; the spare comes late."""
+    fabric = cluster(RACKS, 1)
+    placement = RankPlacement(fabric, np.random.default_rng(4).permutation(len(RACKS))[:-1])
+    planned = plan(placement, "shim")
+    hosts = [fabric.host_names[h] for h in placement.host.tolist()]
+    (spare,) = set(RACKS) - set(hosts)
+    job = agents(planned, "gloo_ranks.py")
+    for host in hosts:
+        job.start(host, last_call=1)
+    planned.prove(job.wait_for("first", len(hosts)))
+    job.start(spare, last_call=1)
+    (tmp_path / "finish").touch()
+    lab.kill(hosts[2])
+    job.running.pop(hosts[2]).communicate()
+    seen = read_observed(job.wait_for("second", len(hosts))).order
+    assert [seat.host for seat in seen if seat] == [*hosts[:2], spare, *hosts[3:]]
+    for process in job.running.values():
+        assert process.wait(timeout=60) == 0
+
+
 def test_the_installed_handler_and_a_spare_that_is_not_needed(
-    lab: Lab, plan: Callable[..., Planned], torchrun: str, tmp_path: Path
+    lab: Lab, plan: Callable[..., Planned], torchrun: str, refuse: Callable[[str], None]
 ) -> None:
     """torchrun finds the handler through its entry point, where topoplan is installed beside it."""
-    known = subprocess.run(
-        [sys.executable, "-c", "from importlib.metadata import entry_points as e; print(e(group='torchrun.handlers'))"],
-        capture_output=True, text=True, check=True, cwd="/",
-    ).stdout  # fmt: skip
+    python = str(Path(torchrun).parent / "python")
+    code = "from importlib.metadata import entry_points as e; print(e(group='torchrun.handlers'))"
+    known = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
     if "topoplan" not in known:
-        pytest.skip("topoplan is not installed here, or was before it had a handler: pip install -e .")
+        refuse(f"topoplan with its handler is not installed for {python}: pip install -e .")
     placement = shuffled_gpus(RACKS, 3, spares=1)
     planned = plan(placement, "shim")
     head = placement.fabric.host_names[placement.host[0]]
