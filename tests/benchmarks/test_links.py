@@ -1,9 +1,11 @@
-"""The links benchmark without its links: cells, what ranks are told to send, and how results are judged."""
+"""The links benchmark without its links: cells, what ranks are told to send, and what the README says of results."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from tests.benchmarks.links.cells import GPUS, Case, Cell, all_cells
 from tests.benchmarks.links.measure import Results
 from tests.benchmarks.links.schedule import schedule_of
-from tests.benchmarks.links.show import verdicts
+from tests.benchmarks.links.show import BEGIN, END, ROOT, section, verdicts
 from tests.benchmarks.links.summary import points, rows
 
 SMALL = Cell(8, 2, 4, "interleaved")
@@ -103,3 +105,10 @@ def test_results_are_kept_and_judged(results: Results) -> None:
     assert "4:1" in told[0]
     assert "kept in all 2" in told[0]
     assert "MISSED" in told[2]
+
+
+def test_the_readme_shows_the_results() -> None:
+    kept: dict[str, Any] = json.loads((ROOT / "tests/benchmarks/links/results.json").read_text())
+    assert len(kept) == len(all_cells())
+    readme = (ROOT / "README.md").read_text()
+    assert readme.split(BEGIN)[1].split(END)[0] == f"\n{section(kept)}"

@@ -83,7 +83,7 @@ def _against(axes: Axes, compared: list[Point]) -> None:
     low, high = min(times) / 1.2, max(times) * 1.2
     line = [low, high]
     axes.fill_between(
-        line, [0.8 * x for x in line], [1.2 * x for x in line], color=_GRID, linewidth=0, label="20 % off"
+        line, [0.8 * x for x in line], [1.2 * x for x in line], color=_GRID, linewidth=0, label="within 20 %"
     )
     axes.plot(line, line, color=MUTED, linewidth=0.8)
     for bottleneck, (colour, marker, label) in _OF_BOTTLENECK.items():

@@ -90,12 +90,12 @@ def _idle(results: Mapping[str, Any]) -> list[str]:
     """Whether processors held the links back."""
     idle, error = map(np.array, launch_errors(results))
     busy = idle < BUSY
-    said = f"- Processors: cores idled {np.median(idle):.0%} of a launch (median)"
+    said = f"- Processors, shared with other work: idle for {np.median(idle):.0%} of a launch (median)"
     if not busy.any() or busy.all():
         return [f"{said}, {idle.min():.0%} at least."]
     return [
-        f"{said}; in {busy.sum()} of {len(busy)} launches others left less than {BUSY:.0%} idle, and these were "
-        f"{np.median(error[busy]):.1%} off the prediction where the rest were {np.median(error[~busy]):.1%} (median)."
+        f"{said}; in {busy.sum()} of {len(busy)} with such axes others left less than {BUSY:.0%} idle, and these "
+        f"were {np.median(error[busy]):.1%} off the prediction, the rest {np.median(error[~busy]):.1%} (median)."
     ]
 
 

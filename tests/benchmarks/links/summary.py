@@ -16,7 +16,7 @@ BUSY = 0.1  # a launch during which this machine's cores idled for less was shor
 
 @dataclass(frozen=True)
 class Row:
-    """A cell over a transport: median ms of a step by order."""
+    """A cell over a transport: ms of a step by order, the medians of its axes added up."""
 
     cell: Cell
     transport: str
@@ -62,8 +62,8 @@ def rows(results: Mapping[str, Any]) -> list[Row]:
     for cell, record in _measured(results):
         for transport in TRANSPORTS:
             launches = record["launches"].get(transport, {})
-            ms = {order: float(np.median([sum(step.values()) for step in _steps(launches[like])]))
-                  for order, like in record["same"].items() if like in launches}  # fmt: skip
+            ms = {order: sum(_medians(launches[like]).values()) for order, like in record["same"].items()
+                  if like in launches}  # fmt: skip
             if len(ms) == len(record["same"]):
                 found.append(Row(cell, transport, ms))
     return found
@@ -71,22 +71,16 @@ def rows(results: Mapping[str, Any]) -> list[Row]:
 
 def points(results: Mapping[str, Any]) -> list[Point]:
     """Axes of all orders that were launched, but for the one that no network carries."""
-    return [
-        Point(
-            cell,
-            transport,
-            order,
-            axis,
-            "uplink" if axis in record["uplink_bound"][order] else "NIC",
-            predicted,
-            float(np.median([step[axis] for step in _steps(launches)])),
-        )
-        for cell, record in _measured(results)
-        for transport in TRANSPORTS
-        for order, launches in record["launches"].get(transport, {}).items()
-        for axis, predicted in record["predicted"][order].items()
-        if axis != NOT_COMPARED
-    ]
+    found = []
+    for cell, record in _measured(results):
+        for transport in TRANSPORTS:
+            for order, launches in record["launches"].get(transport, {}).items():
+                for axis, measured in _medians(launches).items():
+                    if axis != NOT_COMPARED:
+                        bottleneck = "uplink" if axis in record["uplink_bound"][order] else "NIC"
+                        predicted = record["predicted"][order][axis]
+                        found.append(Point(cell, transport, order, axis, bottleneck, predicted, measured))
+    return found
 
 
 def launch_errors(results: Mapping[str, Any]) -> tuple[list[float], list[float]]:
@@ -109,5 +103,7 @@ def _measured(results: Mapping[str, Any]) -> Iterator[tuple[Cell, Any]]:
     return ((cell, results[str(cell)]) for cell in all_cells() if str(cell) in results)
 
 
-def _steps(launches: list[dict[str, Any]]) -> list[dict[str, float]]:
-    return [step for launch in launches for step in launch["steps"]]
+def _medians(launches: list[dict[str, Any]]) -> dict[str, float]:
+    """Median ms of each axis over all steps of all launches."""
+    steps = [step for launch in launches for step in launch["steps"]]
+    return {axis: float(np.median([step[axis] for step in steps])) for axis in steps[0]}
