@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from topoplan.errors import InputError, Place
+from topoplan.files.marked import Marked
 from topoplan.model.fabric import Fabric, Group, Host
 from topoplan.model.host_type import HostType, Nic
 from topoplan.topologies.documents import load
@@ -52,13 +53,10 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
     InputError
         Dimensions of unequal number, an unknown shape, or a number that is none ("tbd").
     """
-    documents = load(text, path)
-    data = documents[0].data if documents else None
-    if not isinstance(data, dict):
-        raise InputError("this is no network of ASTRA-sim", place=Place(path))
-    shapes = [str(shape) for shape in _list(data, "topology", path)]
-    counts = [_count(value, path) for value in _list(data, "npus_count", path)]
-    speeds = [_positive(value, "bandwidth", path) * 1e9 for value in _list(data, "bandwidth", path)]
+    document = _document(text, path)
+    shapes = [str(shape) for shape, _ in _list(document, "topology")]
+    counts = [_count(value, place) for value, place in _list(document, "npus_count")]
+    speeds = [_positive(value, "bandwidth", place) * 1e9 for value, place in _list(document, "bandwidth")]
     if not len(shapes) == len(counts) == len(speeds) >= 1:
         raise InputError(
             f"{len(shapes)} shapes, {len(counts)} counts and {len(speeds)} bandwidths",
@@ -86,9 +84,7 @@ def read_dims(text: str, path: str, options: ReadOptions) -> Fabric:
     InputError
         Dimensions that are no numbers.
     """
-    documents = load(text, path)
-    data = documents[0].data if documents else None
-    counts = [_count(value, path) for value in _list(data, "logical-dims", path)]
+    counts = [_count(value, place) for value, place in _list(_document(text, path), "logical-dims")]
     speeds = [DEFAULT_SCALE_UP_BYTES_PER_S, *[_NIC_BYTES_PER_S] * (len(counts) - 1)]
     assumed = [
         "dimension 1 is one NVLink domain in a host, further ones are tiers of the network",
@@ -97,25 +93,33 @@ def read_dims(text: str, path: str, options: ReadOptions) -> Fabric:
     return _build(counts, speeds, path, options, assumed)
 
 
-def _list(data: Any, key: str, path: str) -> list[Any]:
-    value = data.get(key) if isinstance(data, dict) else None
-    if not isinstance(value, list) or not value:
-        raise InputError(f"there is no list {key}", place=Place(path))
-    return value
+def _document(text: str, path: str) -> Marked:
+    documents = load(text, path)
+    if not documents or not isinstance(documents[0].data, dict):
+        raise InputError("this is no network of ASTRA-sim", place=Place(path))
+    return documents[0]
 
 
-def _count(value: Any, path: str) -> int:
+def _list(document: Marked, key: str) -> list[tuple[Any, Place]]:
+    """Values of a list, each with its place."""
+    values = document.data.get(key)
+    if not isinstance(values, list) or not values:
+        raise document.error(f"there is no list {key}", (key,))
+    return [(value, document.place((key, i))) for i, value in enumerate(values)]
+
+
+def _count(value: Any, place: Place) -> int:
     number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else value
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_HOSTS * _MAX_GPUS:
-        raise InputError(f"{quoted(str(value))} is no number of NPUs", place=Place(path))
+        raise InputError(f"{quoted(str(value))} is no number of NPUs", place=place)
     return number
 
 
-def _positive(value: Any, what: str, path: str) -> float:
+def _positive(value: Any, what: str, place: Place) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise InputError(
             f"{what} {quoted(str(value))} is no number",
-            place=Place(path),
+            place=place,
             hint="measure it and write GB/s; some published examples leave it open",
         )
     return float(value)

@@ -196,7 +196,7 @@ def test_astrasim_dimensions() -> None:
     assert read(EXAMPLES["astra-sim-dims"][0]).gpus == 64
     assert "2 shapes, 1 counts" in refusal("topology: [Ring, Ring]\nnpus_count: [4]\nbandwidth: [1, 2]\n")
     assert "shape 'Torus'" in refusal("topology: [Torus]\nnpus_count: [4]\nbandwidth: [1]\n")
-    assert "'tbd' is no number" in refusal("topology: [Ring]\nnpus_count: [4]\nbandwidth: [tbd]\n")
+    assert ":3:13: bandwidth 'tbd' is no number" in refusal("topology: [Ring]\nnpus_count: [4]\nbandwidth: [tbd]\n")
     assert "more than any fabric" in refusal("topology: [Ring, Ring]\nnpus_count: [4, 900000]\nbandwidth: [1, 1]\n")
 
 
