@@ -201,7 +201,11 @@ def _paint_front(front: Front, figure: Figure) -> None:
         if i is not None:
             name = described(front.rows[i], "fabric")
             text = ", ".join(name.split(", ")[1:]) or name
-            axes.annotate(shortened(text, 30), (x[i], y[i]), (5, 4), textcoords="offset points", fontsize=7, color=INK)
+            right = x[i] > (min(x) + 2 * max(x)) / 3  # no room beyond the last dots
+            axes.annotate(
+                shortened(text, 30), (x[i], y[i]), (-5 if right else 5, 4), textcoords="offset points", fontsize=7,
+                color=INK, ha="right" if right else "left",
+            )  # fmt: skip
     axes.margins(0.12, 0.14)
     axes.set_ylim(0, 1.12 * max(y))
     axes.xaxis.set_major_locator(MaxNLocator(6))

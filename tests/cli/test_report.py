@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -35,6 +36,27 @@ def test_a_pdf_where_it_was_asked_for(plan: Path, topoplan: Topoplan) -> None:
     made = (plan / "report.pdf").read_bytes()
     assert made.startswith(b"%PDF-")
     assert made == Path("other.pdf").read_bytes()
+    assert not (plan / "report.html").exists()
+
+
+def test_prices_and_figures(plan: Path, topoplan: Topoplan) -> None:
+    Path("prices.yaml").write_text("apiVersion: topoplan/v1\nkind: Prices\nname: q\ngpu_hour: 2\nnic: 1000\n")
+    assert topoplan("report", "plan", "--prices", "prices.yaml", "--figures", "drawn").code == 0
+    page = (plan / "report.html").read_text()
+    assert "topoplan report plan --prices prices.yaml" in page
+    assert "USD" in page
+    names = {path.name for path in Path("drawn").iterdir()}
+    assert {"stages.svg", "changes.svg", "exposure.svg", "heat-0.svg", "step.svg"} <= names
+    assert len(names) == page.count("<svg")
+    for path in Path("drawn").iterdir():
+        assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_prices_that_are_none_are_refused(plan: Path, topoplan: Topoplan) -> None:
+    Path("prices.yaml").write_text("apiVersion: topoplan/v1\nkind: Prices\nname: q\nnic: dear\n")
+    result = topoplan("report", "plan", "--prices", "prices.yaml")
+    assert result.code == 2
+    assert "prices.yaml:4:6" in result.err
     assert not (plan / "report.html").exists()
 
 

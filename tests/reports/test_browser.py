@@ -13,9 +13,15 @@ import pytest
 
 from tests.reports.conftest import make_plan
 from tests.reports.test_planning import QUOTE
+from tests.studies.make import STUDY, study_of
 from topoplan.reports.html import ReportInput, render_html
+from topoplan.reports.study_html import render_study
+from topoplan.studies.answers import answer
+from topoplan.studies.evaluate import evaluate
 from topoplan.studies.exposure import sweep_exposure
+from topoplan.studies.grid import scenarios
 from topoplan.studies.sensitivity import sensitivity
+from topoplan.studies.table import table
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (1400, 600)
@@ -60,6 +66,20 @@ def page() -> str:
         exposures=sweep_exposure(job, plan.placement.fabric, traffic, plan.placement.gpu, linear.gpu),
     )  # fmt: skip
     return render_html(view)
+
+
+@pytest.fixture(scope="module")
+def study_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    study = study_of(STUDY, tmp_path_factory.mktemp("study"))
+    grid = scenarios(study)
+    content = table(grid, {item.key: evaluate(item) for item in grid})
+    return render_study(study, content, answer(study.question, content, study.tolerance), "topoplan sweep study.yaml")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_study_fits_the_window_too(study_page: str, width: int, tmp_path: Path) -> None:
+    assert probe(study_page, width, tmp_path) == (width, width, "")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")

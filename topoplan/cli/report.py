@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,8 +14,9 @@ from topoplan.cli import render
 @click.argument("plan", metavar="PLAN")
 @click.option("--pdf", is_flag=True, help="Write the same report as a PDF (needs topoplan[pdf]).")
 @click.option("--prices", metavar="FILE", help="Prices of GPU-hours, NICs, switch ports and cables (YAML).")
+@click.option("--figures", metavar="DIR", help="Write each figure there too, as an SVG of its own.")
 @click.option("--out", metavar="FILE", help="Where to write it; PLAN/report.html or .pdf otherwise, - for stdout.")
-def command(plan: str, pdf: bool, prices: str | None, out: str | None) -> None:
+def command(plan: str, pdf: bool, prices: str | None, figures: str | None, out: str | None) -> None:
     """Write the report of PLAN as HTML or PDF: self-contained, without scripts, readable offline."""
     import json  # noqa: PLC0415 - help stays quick
     import shlex  # noqa: PLC0415
@@ -47,6 +49,12 @@ def command(plan: str, pdf: bool, prices: str | None, out: str | None) -> None:
     text = report_html(
         opened.plan, opened.job, str(made_by), opened.hosts, prices=quote, report_command=again, **experts
     )
+    if figures is not None:
+        from topoplan.reports.page_tree import figures as drawn  # noqa: PLC0415
+
+        for name, figure in drawn(text).items():
+            write_file(Path(figures) / name, figure)
+        render.note(f"wrote figures in {figures}/")
     content: str | bytes = text
     if pdf:
         from topoplan.reports.pdf import render_pdf  # noqa: PLC0415
