@@ -113,6 +113,7 @@ def _levels(fabric: Fabric, launcher: str) -> LaunchFile:
 
     name, format_ = _LEVELS[launcher]
     use = f"# Used by an administrator, once for the cluster: kubectl apply --server-side -f {name}\n"
+    use += "# It tells schedulers which nodes are near each other. No rank is ordered by it: pods look theirs up.\n"
     return LaunchFile(use + write(fabric, format_))
 
 
