@@ -128,7 +128,10 @@ def read_nmx(text: str, path: str, options: ReadOptions) -> Fabric:
 
 
 def _listed(data: Any) -> list[Any]:
-    return data if isinstance(data, list) else list_at(data, "computeNodes") or [data]
+    """Nodes of a list, bare or under the key that an API's answer has it."""
+    if isinstance(data, list):
+        return data
+    return next((found for key in ("computeNodes", "data", "items") if (found := list_at(data, key))), [data])
 
 
 def _order(node: dict[str, Any]) -> tuple[object, ...]:

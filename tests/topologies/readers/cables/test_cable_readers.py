@@ -119,6 +119,8 @@ def test_nmx_racks_order_and_health() -> None:
     assert fabric.unusable_gpus == frozenset({(0, 1), (2, 0), (2, 1)})
     assert fabric.hosts[1].aliases == (("nmx", "0a"),)
     assert "1 nodes are DEGRADED and take no ranks" in fabric.warnings
+    wrapped = read(f'{{"data": {EXAMPLES["nmx"][0].strip()}}}')
+    assert (wrapped.hosts, wrapped.islands) == (fabric.hosts, fabric.islands)
     assert "has no DomainUUID" in refusal('[{"Name": "a", "DomainUUID": 3}]')
     assert "is listed twice" in refusal('[{"Name": "a", "DomainUUID": "d"}, {"Name": "a", "DomainUUID": "e"}]')
 
