@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from topoplan.cost.price import host_distance, predict
 from topoplan.errors import InfeasibleError
@@ -116,8 +115,7 @@ class _Move:
         split = []
         if len(hosts) >= len(whole):
             cost = np.array([self._costs(block, hosts) for block in whole])
-            _, column = linear_sum_assignment(cost)
-            for block, c in zip(whole, column.tolist(), strict=True):
+            for block, c in zip(whole, _cheapest(cost), strict=True):
                 self._put(block, int(hosts[c]))
             for block, row in zip(whole, cost, strict=True):
                 self._reconsider(block, hosts[np.argsort(row, kind="stable")])
@@ -210,6 +208,16 @@ class _Move:
             h = int(hosts[np.lexsort((hosts, cost, -most))[0]])
             self._put(left[: room[h]], h)
             left = left[room[h] :]
+
+
+def _cheapest(cost: FloatArray) -> list[int]:
+    """Column for each row of `cost` [rows, columns], all different, of least cost together."""
+    if len(cost) == 1:
+        return [int(cost[0].argmin())]
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import; mostly one host is lost
+
+    columns: list[int] = linear_sum_assignment(cost)[1].tolist()
+    return columns
 
 
 def key_of(objective: str) -> Callable[[Prediction], tuple[float, ...]]:

@@ -9,7 +9,6 @@ seats is then a quadratic assignment on a graph many times smaller than that of 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -95,6 +94,8 @@ class Seats:
 
     def match(self, place: IntArray) -> IntArray:
         """Place of each block after each split clique has shared out its places among its blocks anew."""
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import, and for expert groups alone
+
         place = place.copy()
         graph, apart = self.layout.graph, self.layout.apart
         ends = np.concatenate([graph.u, graph.v])
