@@ -129,6 +129,7 @@ def test_environment(placement_of: Callable[..., RankPlacement], write_all: Writ
         ({"TOPOPLAN_HOST": "h9"}, "not in the plan: it is called h9"),
         ({"LOCAL_RANK": ""}, "nothing says which of the 2 ranks of h10"),
         ({"LOCAL_RANK": "2"}, "LOCAL_RANK=2 is beyond"),
+        ({"OMPI_COMM_WORLD_SIZE": "4"}, "but OMPI_COMM_WORLD_SIZE=4"),
         ({"WORLD_SIZE": "4"}, "the plan has 8 ranks, but WORLD_SIZE=4"),
     ],
 )

@@ -19,13 +19,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from topoplan.launchers.portable.pod_table import PodRow, own_row, pod_rows, rank_environment
-from topoplan.launchers.portable.whoami import LOCAL_VARIABLES, environment, first_number, host_names
+from topoplan.launchers.portable.whoami import LOCAL_VARIABLES, WORLD_VARIABLES, environment, first_number, host_names
 
 # What export writes here: axes and their sizes, slowest-varying first; ranks count through them as through an array.
 DIMS: Sequence[tuple[str, int]] = ()
 EXPERT_DIMS: Sequence[tuple[str, int]] = ()
 MASTER_PORT = 29500
 NCCL_TOPO_FILE = ""
+
+_STARTED = tuple(name for name in WORLD_VARIABLES if name != "SLURM_NTASKS")  # a step may have fewer than the job
 
 
 def hosts(folder: str | None = None) -> list[PodRow]:
@@ -53,7 +55,7 @@ def planned_environment(env: Mapping[str, str], folder: str | None = None) -> di
     rows = hosts(folder)
     row, rank = find_seat(rows, env)
     world = sum(len(each.ranks) for each in rows)
-    started, variable = first_number(env, ("WORLD_SIZE",))
+    started, variable = first_number(env, _STARTED)
     if started not in (None, world):
         raise RuntimeError(f"the plan has {world} ranks, but {variable}={started} processes were started")
     base = {"TOPOPLAN_MASTER_PORT": str(MASTER_PORT), **env}
