@@ -16,11 +16,12 @@ BUSY = 0.1  # a launch during which this machine's cores idled for less was shor
 
 @dataclass(frozen=True)
 class Row:
-    """A cell over a transport: ms of a step by order, the medians of its axes added up."""
+    """A cell over a transport: ms of a step by order, the medians of its axes added up; and the predicted ones."""
 
     cell: Cell
     transport: str
     ms: Mapping[str, float]
+    predicted_ms: Mapping[str, float]
 
     @property
     def default_ms(self) -> float:
@@ -31,6 +32,11 @@ class Row:
     def gain(self) -> float:
         """Times that the plan is faster than that."""
         return self.default_ms / self.ms["plan"]
+
+    @property
+    def predicted_gain(self) -> float:
+        """Times that it was predicted to be."""
+        return self.predicted_ms[default_order(self.transport)] / self.predicted_ms["plan"]
 
     @property
     def behind(self) -> float:
@@ -65,7 +71,8 @@ def rows(results: Mapping[str, Any]) -> list[Row]:
             ms = {order: sum(_medians(launches[like]).values()) for order, like in record["same"].items()
                   if like in launches}  # fmt: skip
             if len(ms) == len(record["same"]):
-                found.append(Row(cell, transport, ms))
+                predicted = {order: sum(axes.values()) for order, axes in record["predicted"].items()}
+                found.append(Row(cell, transport, ms, predicted))
     return found
 
 
