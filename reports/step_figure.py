@@ -165,7 +165,8 @@ def _gantt(
             (1e3 * i.start_s, 1e3 * i.end_s, row_of[i.stage]) for i in timeline if i.what == kind and i.stage in row_of
         ]
         outline = _outline(np.array(spans).reshape(-1, 3))
-        axes.add_patch(PathPatch(outline, facecolor=colour, edgecolor="white", linewidth=0.15, hatch=hatch or None))
+        # not add_patch: it would look for the extent of every box
+        axes.add_artist(PathPatch(outline, facecolor=colour, edgecolor="white", linewidth=0.15, hatch=hatch or None))
         handles.append(Patch(facecolor=colour, edgecolor=INK, hatch=hatch or None, linewidth=0.5, label=kind))
     _frame(axes, [f"rank {stage}" for stage in shown], total)
     figure.legend(
