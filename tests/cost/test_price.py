@@ -1,6 +1,7 @@
 """Prices against an independent, slow sum over flows, and the hashing formula against Monte Carlo."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,19 @@ def test_hashing_never_beats_perfect_spreading() -> None:
     traffic = random_traffic(fabric.gpus, 60, 1)
     price = predict(fabric, traffic, np.arange(fabric.gpus))
     assert price.exposed_ms >= price.ideal_ms - 1e-9
+
+
+def test_less_than_a_link_is_one_slower_link() -> None:
+    """Four links that eight rails share: every flow meets its half link, so that hashing changes nothing."""
+    fabric = two_pods("ecmp")
+    groups = tuple(replace(g, uplinks=tuple(0.5 for _ in g.uplinks)) for g in fabric.groups)
+    halves = replace(fabric, groups=groups)
+    assert set(halves.uplink_links) == {0.0, 1.0}
+    traffic = random_traffic(fabric.gpus, 60, 1)
+    price = predict(halves, traffic, np.arange(fabric.gpus))
+    assert price.exposed_ms == pytest.approx(price.ideal_ms)
+    adaptive = predict(replace(halves, routing="adaptive"), traffic, np.arange(fabric.gpus))
+    assert price.ideal_ms == pytest.approx(adaptive.exposed_ms)
 
 
 @pytest.mark.parametrize(

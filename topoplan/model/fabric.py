@@ -370,16 +370,26 @@ class Fabric:
 
     @cached_property
     def uplink_links(self) -> FloatArray:
-        """[groups * rails] float64 links that leave each group on each rail; 0 at the top and beyond `group_rails`."""
-        table = np.zeros((len(self.groups), self.rails))
-        for row, group in zip(table, self.groups, strict=True):
-            row[: len(group.uplinks)] = group.uplinks[: self.rails]
-        return table.ravel()
+        """[groups * rails] float64 links that leave each group on each rail; 0 at the top and beyond `group_rails`.
+
+        What is less than a link (4 links shared by 8 rails) is one slower link: flows cannot miss it.
+        """
+        table = self._uplink_table
+        return np.where(table > 0, np.maximum(table, 1.0), 0.0)
 
     @cached_property
     def uplink_link_bandwidth(self) -> FloatArray:
         """[groups * rails] float64 bytes/s of one link of each uplink, each direction."""
-        return np.repeat(np.array([group.link_bandwidth_bytes_per_s for group in self.groups]), self.rails)
+        link = np.repeat(np.array([group.link_bandwidth_bytes_per_s for group in self.groups]), self.rails)
+        return np.where(self._uplink_table > 0, link * np.minimum(self._uplink_table, 1.0), link)
+
+    @cached_property
+    def _uplink_table(self) -> FloatArray:
+        """[groups * rails] float64 uplinks as stated, also less than one."""
+        table = np.zeros((len(self.groups), self.rails))
+        for row, group in zip(table, self.groups, strict=True):
+            row[: len(group.uplinks)] = group.uplinks[: self.rails]
+        return table.ravel()
 
     @cached_property
     def group_rails(self) -> IntArray:
