@@ -88,8 +88,8 @@ def _row(view: ReportInput, found: Sensitivity, effect: Effect) -> EffectRow:
     costs, pays = "", None
     if view.prices is not None and view.plan.placement is not None and not effect.change.loses_hosts:
         more = extra(view.prices, view.plan.placement.fabric, effect.change.fabric)
-        costs = _costs(more, view.prices.currency)
-        if effect.best is not None and not more.unknown:
+        costs = "not in the prices" if effect.change.inside_hosts else _costs(more, view.prices.currency)
+        if effect.best is not None and not more.unknown and not effect.change.inside_hosts:
             pays = _payback(view, found, effect.best, more)
     return EffectRow(
         effect.change.name,

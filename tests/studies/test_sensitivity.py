@@ -21,6 +21,7 @@ from topoplan.studies.exposure import sweep_exposure
 from topoplan.studies.fabrics import changed
 from topoplan.studies.sensitivity import Sensitivity, sensitivity
 from topoplan.studies.upgrades import upgrades
+from topoplan.topologies import catalog
 
 JOB_ = parse_job(JOB).job
 FABRIC = parse_fabric(two_leaves(hosts=12))  # 23 usable hosts of 4 GPUs, 32 ranks, 6:1 leaves
@@ -37,12 +38,15 @@ def names(fabric: Fabric) -> list[str]:
 
 
 def test_what_is_asked_of_a_fabric() -> None:
-    whole = ["NICs twice as fast", "NICs and uplinks twice as fast", "Adaptive routing", "1:1 leaf"]
+    faster = ["NICs twice as fast", "NICs and uplinks twice as fast", "NVLink twice as fast"]
+    whole = [*faster, "Adaptive routing", "1:1 leaf"]
     assert names(FABRIC) == [*whole, "One more core switch", "One broken leaf"]
     assert "Adaptive routing" not in names(replace(FABRIC, routing="adaptive"))
     assert "1:1 leaf" not in names(changed(FABRIC, {"oversubscription.leaf": 1}))
     bare = replace(FABRIC, tiers=(), groups=(), hosts=tuple(replace(h, group=-1) for h in FABRIC.hosts))
-    assert names(bare) == ["NICs twice as fast"]
+    assert names(bare) == ["NICs twice as fast", "NVLink twice as fast"]
+    planes = parse_fabric(catalog.text("alibaba-hpn7"))
+    assert not any(change.loses_hosts for change in upgrades(planes, LINEAR.host))
 
 
 def test_one_to_one_never_takes_links_away() -> None:
@@ -88,7 +92,7 @@ def test_steps_where_the_job_computes() -> None:
     job = replace(JOB_, compute=Compute(mfu=0.5, flops_per_s=989e12))
     result = sensitivity(job, LINEAR, job_traffic(job, FABRIC))
     assert result.now.step_s is not None
-    faster = result.effects[1].kept
+    faster = result.effects[1].kept  # NICs and uplinks
     assert faster is not None
     assert faster.step_s is not None
     assert 0 < faster.step_s <= result.now.step_s

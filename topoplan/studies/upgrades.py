@@ -27,22 +27,27 @@ class Change:
         What exactly, with numbers.
     loses_hosts
         Whether a placement may stand on hosts that are gone.
+    inside_hosts
+        Whether other GPUs or hosts are needed, which no bill of a network lists.
     """
 
     name: str
     how: str
     fabric: Fabric
     loses_hosts: bool = False
+    inside_hosts: bool = False
 
 
 def upgrades(fabric: Fabric, host: IntArray) -> list[Change]:
     """What is worth asking about a fabric on whose hosts `host` ([ranks] int64) a job runs.
 
-    Faster NICs, with and without faster uplinks; adaptive routing; each tier 1:1; one more switch above the lowest tier
-    with uplinks; and the loss of the lowest group that the job uses most. What would change nothing is left out.
+    Faster NICs, with and without faster uplinks; faster NVLink; adaptive routing; each tier 1:1; one more switch above
+    the lowest tier with uplinks; and the loss of the lowest group that the job uses most. What would change nothing is
+    left out.
     """
     found = [
         *_faster(fabric),
+        *_faster_inside(fabric),
         *_adaptive(fabric),
         *(change for tier in range(len(fabric.tiers)) for change in _one_to_one(fabric, tier)),
         *_one_more(fabric),
@@ -71,6 +76,23 @@ def _faster(fabric: Fabric) -> Iterator[Change]:
             for group in fabric.groups
         )
         yield Change("NICs and uplinks twice as fast", f"{shown}; every uplink too", replace(nics, groups=groups))
+
+
+def _faster_inside(fabric: Fabric) -> Iterator[Change]:
+    speeds = sorted({float(speed) for speed in fabric.gpu_scale_up if speed > 0})
+    if not speeds or len(np.unique(fabric.gpu_island)) == fabric.gpus:
+        return
+    kinds = tuple(
+        replace(kind, scale_up_bandwidth_bytes_per_s=FASTER * kind.scale_up_bandwidth_bytes_per_s)
+        for kind in fabric.host_types
+    )
+    islands = tuple(
+        replace(island, bandwidth_bytes_per_s=FASTER * island.bandwidth_bytes_per_s) for island in fabric.islands
+    )
+    shown = ", ".join(f"{rate_text(speed)} to {rate_text(FASTER * speed)}" for speed in speeds)
+    yield Change(
+        "NVLink twice as fast", f"{shown} a GPU", replace(fabric, host_types=kinds, islands=islands), inside_hosts=True
+    )
 
 
 def _adaptive(fabric: Fabric) -> Iterator[Change]:
@@ -130,8 +152,8 @@ def _tier_above(fabric: Fabric, tier: int) -> str:
 
 
 def _broken(fabric: Fabric, host: IntArray) -> Iterator[Change]:
-    """The lowest group that holds most ranks, lost with all its hosts."""
-    if not fabric.tiers:
+    """The lowest group that holds most ranks, lost with all its hosts; with several planes hosts keep the others."""
+    if not fabric.tiers or fabric.planes > 1:
         return
     group = fabric.host_ancestor[0]
     inside = group[host]
@@ -142,7 +164,9 @@ def _broken(fabric: Fabric, host: IntArray) -> Iterator[Change]:
     hosts = np.flatnonzero(group == worst)
     tier, name = fabric.tiers[0].name, fabric.groups[worst].name
     used = len(np.intersect1d(hosts, host))
-    how = f"{name} down, with {len(hosts)} hosts of which the job uses {used}"
+    rails = fabric.groups[worst].rails
+    what = name if rails == 1 else f"all {rails} switches of {name}"
+    how = f"{what} down, with {len(hosts)} hosts of which the job uses {used}"
     yield Change(f"One broken {tier}", how, without_hosts(fabric, hosts.tolist()), loses_hosts=True)
 
 
