@@ -17,11 +17,12 @@ from topoplan.launchers import LaunchFile
 from topoplan.model.placement import RankPlacement
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Labs run one after another, also where tests run in several processes: they share ports and the processors."""
+    """Tests of one module share its lab, so one process runs them all; labs of two modules share nothing."""
     for item in items:
         if item.get_closest_marker("lab"):
-            item.add_marker(pytest.mark.xdist_group("lab"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def cannot_run(reason: str) -> NoReturn:
