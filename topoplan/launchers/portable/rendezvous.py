@@ -11,7 +11,8 @@ Where topoplan is installed beside torch, torchrun knows the handler by itself, 
         --rdzv-endpoint=HOST:PORT --rdzv-conf=plan=topoplan_rendezvous.py SCRIPT
 
 Who takes part, heartbeats and time-outs are those of torch's own c10d rendezvous, with its --rdzv-conf; what it keeps
-them in dies with the host of the endpoint, by default that of rank 0. This handler says who has which node rank: a host
+them in dies with the host of the endpoint, by default that of rank 0. As there, a host that is lost without any rank of
+another failing is not noticed. This handler says who has which node rank: a host
 of the plan its own, and where one is lost, the host that stood in for it before, else the first spare with as many
 processes (TOPOPLAN_PROCESSES on a spare says how many). Hosts are told apart by the names in the table; TOPOPLAN_HOST
 overrides a host's own. Spares wait, and end when the job does.
