@@ -83,6 +83,15 @@ def test_the_program_sees_the_environment_and_its_own_arguments(folder: Path) ->
     assert result.stdout == "[a b][$HOME][*][]['q'][--node]"
 
 
+def test_torchruns_own_store_is_kept(folder: Path) -> None:
+    """Under c10d torchrun tells its workers where the first agent's store is: not on the plan's first host."""
+    started = {"TOPOPLAN_HOST": "h2", "LOCAL_RANK": "0", "MASTER_ADDR": "agent", "MASTER_PORT": "41"}
+    assert shown(folder, **started, TORCHELASTIC_USE_AGENT_STORE="True").items() >= {
+        "MASTER_ADDR": "agent", "MASTER_PORT": "41"
+    }.items()  # fmt: skip
+    assert shown(folder, **started, TORCHELASTIC_USE_AGENT_STORE="False")["MASTER_ADDR"] == "h6"
+
+
 def test_hosts_are_known_by_every_name(placement_of: Place, write_all: Write) -> None:
     aliases = {"n1.a": {"k8s": "pool-7", "ip": "10.0.0.9"}}
     placement = placement_of(["n1.a", "n1.b", "n2.a", "Big"], gpus=1, aliases=aliases)

@@ -128,8 +128,13 @@ def of_rank(rows: Sequence[PodRow], row: PodRow, rank: int, env: Mapping[str, st
         del found["TOPOPLAN_MASTER_PORT"]
     if NCCL_TOPO_FILE:
         found.setdefault("NCCL_TOPO_FILE", NCCL_TOPO_FILE)
-    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER") if env.get("TOPOPLAN_GPUS") == "off" else ():
-        found.pop(name)
+    kept = []
+    if env.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun has the store, wherever its first agent is
+        kept += ["MASTER_ADDR", "MASTER_PORT"]
+    if env.get("TOPOPLAN_GPUS") == "off":
+        kept += ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"]
+    for name in kept:
+        found.pop(name, None)
         found.update({name: env[name]} if name in env else {})
     return found
 
