@@ -21,7 +21,7 @@ COMMANDS = {
     "verify": ("topoplan.cli.verify", "Check launch files, or what a run reported, against a plan."),
     "diff": ("topoplan.cli.diff", "Show what moves between two plans, what it costs, and the state to copy."),
     "export": ("topoplan.cli.export", "Write the launch files of one launcher from a plan."),
-    "report": ("topoplan.cli.report", "Write the HTML report of a plan."),
+    "report": ("topoplan.cli.report", "Write the report of a plan, as HTML or PDF."),
     "sweep": ("topoplan.cli.sweep", "Price a grid of fabrics, jobs, orders and failures, and answer a question."),
     "explain": ("topoplan.cli.explain", "Say in words what a plan does and why."),
     "import": ("topoplan.cli.import_", "Turn a foreign topology file into Fabric YAML."),
