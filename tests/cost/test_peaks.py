@@ -62,3 +62,12 @@ def test_rates_are_those_of_the_collectives() -> None:
     assert efficiency(where, "dp") == (rate("nvlink", "ring", 450e9).share, rate("infiniband", "ring", 50e9).share)
     assert efficiency(where, "pp") == (rate("nvlink", "p2p", 450e9).share, rate("infiniband", "p2p", 50e9).share)
     assert efficiency(hashed(1e9), "ep")[1] == rate("ethernet", "moe", 50e9).share
+
+
+@pytest.mark.parametrize("stride", [1, 3, 5, 7])
+def test_hashing_of_one_axis_does_not_slow_what_another_puts_on_nics(stride: int) -> None:
+    found = peaks(hashed(50e9), traffic(), np.arange(32) * stride % 32)
+    assert found.uneven.max() > 0
+    for few in (dict.fromkeys(found.axes, 1.0), dict.fromkeys(found.axes, 0.1) | {"ep": 1.0}):
+        most = sum(share * found.alone(axis) for axis, share in few.items())
+        assert found.together(few) <= most * (1 + 1e-9)

@@ -28,15 +28,15 @@ class Peaks:
     seconds
         [axes, links] float64 busy seconds of every NVLink, port and uplink in each direction, at the share of its line
         rate that such traffic reaches, uplinks spread perfectly.
-    slower
-        [axes] float64 how much longer hashing makes an axis take than its busiest link works.
+    uneven
+        [axes] float64 seconds that hashing adds to what the busiest link of an axis works when spread perfectly.
     wait
         [axes] float64 seconds of latency.
     """
 
     axes: tuple[str, ...]
     seconds: FloatArray
-    slower: FloatArray
+    uneven: FloatArray
     wait: FloatArray
 
     def alone(self, axis: str) -> float:
@@ -44,13 +44,16 @@ class Peaks:
         return self.together({axis: 1.0})
 
     def together(self, shares: Mapping[str, float]) -> float:
-        """Seconds of shares of axes that start at once: their slowest link carries what each puts on it."""
+        """Seconds of shares of axes that start at once: their slowest link carries what each puts on it.
+
+        What hashing adds to each is added up: the slowest of sums is no slower than the sum of the slowest.
+        """
         weight = np.array([shares.get(name, 0.0) for name in self.axes])
         used = weight > 0
         if not used.any():
             return 0.0
         link = float((weight[used] @ self.seconds[used]).max(initial=0.0))
-        return link * float(self.slower[used].max()) + float((weight * self.wait)[used].max())
+        return link + float(weight @ self.uneven) + float((weight * self.wait)[used].max())
 
     @property
     def busiest_s(self) -> float:
@@ -60,7 +63,7 @@ class Peaks:
 
 def peaks(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> Peaks:
     """Links of the axes of `traffic` with rank r on global GPU gpu[r] ([ranks] int64)."""
-    rows, slower, wait = [], [], []
+    rows, uneven, wait = [], [], []
     for a, flows in enumerate(traffic.flows):
         size = flows.bytes
         routes = Routes.of_axis(fabric, traffic, gpu, a)
@@ -73,9 +76,9 @@ def peaks(fabric: Fabric, traffic: Traffic, gpu: IntArray) -> Peaks:
         slow = hashed_seconds(routes, size, near) if hashed else spread
         inside, network = efficiency(fabric, traffic.axes[a])
         rows.append(np.concatenate([scale_up.ravel() / inside, port.ravel() / network, uplink.ravel() / network]))
-        slower.append(max(1.0, slow / spread) if 0 < spread < np.inf else 1.0)
+        uneven.append(max(0.0, slow - spread) / network if np.isfinite(spread) else 0.0)
         wait.append(latency_seconds(fabric, routes, float(traffic.messages[a])))
-    return Peaks(traffic.axes, np.array(rows) if rows else np.zeros((0, 1)), np.array(slower), np.array(wait))
+    return Peaks(traffic.axes, np.array(rows) if rows else np.zeros((0, 1)), np.array(uneven), np.array(wait))
 
 
 def efficiency(fabric: Fabric, axis: str) -> tuple[float, float]:
