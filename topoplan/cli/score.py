@@ -20,6 +20,7 @@ output of a probe."""
 @options.topology
 @click.option("--observed", required=True, metavar="FILE", help="The order to price; - for stdin.")
 @click.option("--exact-links", is_flag=True, help="Load every real cable as well, by equal-cost multipath.")
+@click.option("--fair", is_flag=True, help="Follow every flow to its end too, links shared fairly (max-min).")
 @options.output
 def command(
     job: str,
@@ -28,9 +29,11 @@ def command(
     format_name: str | None,
     observed: str,
     exact_links: bool,
+    fair: bool,
     output: str,
 ) -> None:
     """Price an order of ranks as it is, beside the plain orders of the same fabric."""
+    from topoplan.cli import fair as sharing  # noqa: PLC0415 - help stays quick
     from topoplan.cli import links, step  # noqa: PLC0415 - help stays quick
     from topoplan.files.inputs import read_source  # noqa: PLC0415
     from topoplan.files.plan_text import prediction_record  # noqa: PLC0415
@@ -45,11 +48,14 @@ def command(
     placement = place_observed(fabric, parse_observed(source.text))
     result = pricing.score(read.job, fabric, placement)
     exact = pricing.exact_links(read.job, placement) if exact_links else None
+    shared = pricing.fair(read.job, fabric, placement) if fair else {}
     prices = {"observed": result.observed, **result.baselines}
     if output != "table":
         records = {name: prediction_record(price) for name, price in prices.items()}
         for name, found in result.steps.items():
             records[name]["step"] = step_record(found)
+        for name, price in shared.items():
+            records[name]["fair"] = sharing.record(price)
         if exact is not None:
             records["observed"] = {**records["observed"], "exact_links": links.record(exact)}
         render.document(records, output)
@@ -65,6 +71,8 @@ def command(
         ["order", "exposed ms", *(f"{a} ms" for a in axes), "ideal ms", "uplink ms", "TB x hops"],
         rows,
     )
+    if shared:
+        sharing.show(shared, axes)
     if result.steps:
         step.show(result.steps)
     if exact is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from topoplan.cost.exact import ExactPrice, exact_price
+from topoplan.cost.fair import FairPrice, fair_price
 from topoplan.cost.price import predict
+from topoplan.errors import LimitError
 from topoplan.model.fabric import Fabric
 from topoplan.model.job import Job
 from topoplan.model.placement import RankPlacement
@@ -14,7 +16,8 @@ from topoplan.model.step import StepTime
 from topoplan.planning.hosts import allowed_hosts
 from topoplan.planning.solve import job_traffic, model_of
 from topoplan.planning.step import plain_steps
-from topoplan.solvers.ranks import RankProblem, baselines
+from topoplan.solvers.ranks import RankProblem, baselines, plain_placement
+from topoplan.solvers.ranks.orders import baseline_orders
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,22 @@ def score(job: Job, fabric: Fabric, placement: RankPlacement) -> Score:
     timed = model_of(job, problem)
     steps = {} if timed is None else {"observed": timed.at(placement.gpu), **plain_steps(timed, problem)}
     return Score(predict(fabric, problem.traffic, placement.gpu), baselines(problem), steps)
+
+
+def fair(job: Job, fabric: Fabric, placement: RankPlacement) -> dict[str, FairPrice | None]:
+    """Price of `placement` ("observed") and of the plain orders under fair sharing; None of those too irregular.
+
+    Whether an order is too irregular depends on the inputs alone, not on the machine.
+    """
+    problem = RankProblem(fabric, job_traffic(job, fabric))
+    orders = {"observed": placement.gpu} | {name: plain_placement(problem, name) for name in baseline_orders(problem)}
+    found: dict[str, FairPrice | None] = {}
+    for name, gpu in orders.items():
+        try:
+            found[name] = fair_price(fabric, problem.traffic, gpu)
+        except LimitError:
+            found[name] = None
+    return found
 
 
 def exact_links(job: Job, placement: RankPlacement, hosts: tuple[str, ...] | None = None) -> ExactPrice:

@@ -1,0 +1,52 @@
+"""Show what orders take when flows share links fairly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from topoplan.cli import render
+
+if TYPE_CHECKING:
+    from topoplan.cost.fair import FairPrice
+
+
+def record(price: FairPrice | None) -> dict[str, Any] | None:
+    """Plain data of a price; null for one that is not known, and for times that are not finite."""
+    if price is None:
+        return None
+    return {
+        "exposed_ms": _finite(price.exposed_ms),
+        "axes": {name: _finite(ms) for name, ms in price.axes.items()},
+        "together_ms": _finite(price.together_ms),
+        "axes_together": {name: _finite(ms) for name, ms in price.together.items()},
+    }
+
+
+def show(prices: Mapping[str, FairPrice | None], axes: list[str]) -> None:
+    """Print the times of each order beside each other."""
+    click.echo()
+    render.table(
+        "every flow followed to its end, links shared fairly (max-min), uplinks spread perfectly",
+        ["order", "in turn ms", *(f"{a} ms" for a in axes), "at once ms"],
+        [[name, *_cells(price, axes)] for name, price in prices.items()],
+    )
+    unknown = [name for name, price in prices.items() if price is None]
+    if unknown:
+        render.note(
+            f"--fair: not known of {', '.join(unknown)}: too many unlike flows to follow each (a few thousand can be;"
+            " flows that cross like links count once)"
+        )
+
+
+def _cells(price: FairPrice | None, axes: list[str]) -> list[str]:
+    if price is None:
+        return ["-"] * (len(axes) + 2)
+    return [f"{ms:,.2f}" for ms in (price.exposed_ms, *(price.axes[a] for a in axes), price.together_ms)]
+
+
+def _finite(value: float) -> float | None:
+    return float(f"{value:.12g}") if isfinite(value) else None  # more digits would show the rounding of sums
