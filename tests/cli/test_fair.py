@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.cli.conftest import Result
+from topoplan.errors import LimitError
 
 ARGS = ("score", "job.yaml", "--topology", "fabric.yaml", "--observed", "ranks.txt")
 
@@ -39,10 +41,14 @@ def test_every_order_is_followed(topoplan: Callable[..., Result]) -> None:
     assert "fair" not in json.loads(topoplan(*ARGS, "-o", "json").out)["observed"]
 
 
+def _too_many(*_: object) -> NoReturn:
+    raise LimitError("too many unlike flows")
+
+
 @pytest.mark.usefixtures("ranked")
 def test_orders_too_irregular_are_named(topoplan: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("topoplan.cost.fair.MOST_WORK", 50)
+    monkeypatch.setattr("topoplan.cost.filling._Kinds.ends", _too_many)
     shown = topoplan(*ARGS, "--fair")
     assert shown.code == 0, shown.err
-    assert "--fair: not known of observed" in shown.err
-    assert json.loads(topoplan(*ARGS, "--fair", "-o", "json").out)["observed"]["fair"] is None
+    assert "--fair: not all is known of observed, linear, strings, random" in shown.err
+    assert json.loads(topoplan(*ARGS, "--fair", "-o", "json").out)["observed"]["fair"]["together_ms"] is None

@@ -52,6 +52,15 @@ def test_what_compute_hides_is_not_sent() -> None:
     assert price.together == pytest.approx({"a": 1000, "b": 0})
 
 
+def test_what_cannot_be_followed_is_unknown() -> None:
+    sent = [(0, 2, 1e9, 0), *((k % 2, 2 + k % 2, 1e9 * k, 1) for k in range(1, 41))]
+    price = fair_price(FABRIC, _traffic(*sent), np.arange(4), most_work=300)
+    assert price.axes["a"] == pytest.approx(20)
+    assert np.isnan([price.axes["b"], price.exposed_ms, price.together_ms, *price.together.values()]).all()
+    full = fair_price(FABRIC, _traffic(*sent), np.arange(4))
+    assert full.axes["b"] == pytest.approx(1e3 * 820e9 / 50e9)
+
+
 def test_no_traffic() -> None:
     nothing, ranks = np.zeros(0), np.zeros(0, np.int32)
     traffic = Traffic(4, (), ranks, ranks, nothing, np.zeros(0, np.int8), nothing, nothing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from topoplan.cost.fair import FairPrice
 
 
-def record(price: FairPrice | None) -> dict[str, Any] | None:
-    """Plain data of a price; null for one that is not known, and for times that are not finite."""
-    if price is None:
-        return None
+def record(price: FairPrice) -> dict[str, Any]:
+    """Plain data of a price; times that are unknown or not finite become null."""
     return {
         "exposed_ms": _finite(price.exposed_ms),
         "axes": {name: _finite(ms) for name, ms in price.axes.items()},
@@ -26,26 +24,27 @@ def record(price: FairPrice | None) -> dict[str, Any] | None:
     }
 
 
-def show(prices: Mapping[str, FairPrice | None], axes: list[str]) -> None:
+def show(prices: Mapping[str, FairPrice], axes: list[str]) -> None:
     """Print the times of each order beside each other."""
     click.echo()
     render.table(
         "every flow followed to its end, links shared fairly (max-min), uplinks spread perfectly",
         ["order", "in turn ms", *(f"{a} ms" for a in axes), "at once ms"],
-        [[name, *_cells(price, axes)] for name, price in prices.items()],
+        [
+            [name, *map(_cell, (price.exposed_ms, *(price.axes[a] for a in axes), price.together_ms))]
+            for name, price in prices.items()
+        ],
     )
-    unknown = [name for name, price in prices.items() if price is None]
+    unknown = [name for name, price in prices.items() if isnan(price.exposed_ms) or isnan(price.together_ms)]
     if unknown:
         render.note(
-            f"--fair: not known of {', '.join(unknown)}: too many unlike flows to follow each (a few thousand can be;"
-            " flows that cross like links count once)"
+            f"--fair: not all is known of {', '.join(unknown)}: too many unlike flows to follow each (a few thousand"
+            " can be; flows that cross like links count once)"
         )
 
 
-def _cells(price: FairPrice | None, axes: list[str]) -> list[str]:
-    if price is None:
-        return ["-"] * (len(axes) + 2)
-    return [f"{ms:,.2f}" for ms in (price.exposed_ms, *(price.axes[a] for a in axes), price.together_ms)]
+def _cell(ms: float) -> str:
+    return "-" if isnan(ms) else f"{ms:,.2f}"
 
 
 def _finite(value: float) -> float | None:

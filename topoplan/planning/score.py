@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from topoplan.cost.exact import ExactPrice, exact_price
 from topoplan.cost.fair import FairPrice, fair_price
 from topoplan.cost.price import predict
-from topoplan.errors import LimitError
 from topoplan.model.fabric import Fabric
 from topoplan.model.job import Job
 from topoplan.model.placement import RankPlacement
@@ -40,20 +39,11 @@ def score(job: Job, fabric: Fabric, placement: RankPlacement) -> Score:
     return Score(predict(fabric, problem.traffic, placement.gpu), baselines(problem), steps)
 
 
-def fair(job: Job, fabric: Fabric, placement: RankPlacement) -> dict[str, FairPrice | None]:
-    """Price of `placement` ("observed") and of the plain orders under fair sharing; None of those too irregular.
-
-    Whether an order is too irregular depends on the inputs alone, not on the machine.
-    """
+def fair(job: Job, fabric: Fabric, placement: RankPlacement) -> dict[str, FairPrice]:
+    """Price of `placement` ("observed") and of the plain orders where links are shared fairly."""
     problem = RankProblem(fabric, job_traffic(job, fabric))
     orders = {"observed": placement.gpu} | {name: plain_placement(problem, name) for name in baseline_orders(problem)}
-    found: dict[str, FairPrice | None] = {}
-    for name, gpu in orders.items():
-        try:
-            found[name] = fair_price(fabric, problem.traffic, gpu)
-        except LimitError:
-            found[name] = None
-    return found
+    return {name: fair_price(fabric, problem.traffic, gpu) for name, gpu in orders.items()}
 
 
 def exact_links(job: Job, placement: RankPlacement, hosts: tuple[str, ...] | None = None) -> ExactPrice:
