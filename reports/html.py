@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from topoplan.model.plan import Plan
 from topoplan.reports.amounts import change, counted, milliseconds, percent, quantity
 from topoplan.reports.assumptions import assumptions
+from topoplan.reports.collective_section import collective_section
 from topoplan.reports.cost_section import cost_section
 from topoplan.reports.executive import executive_rows
 from topoplan.reports.expert_section import ExpertView, expert_cards, expert_section, expert_verdict
@@ -63,6 +64,7 @@ def _context(view: ReportInput) -> dict[str, Any]:
         "stages": stage_section(view),
         "expert_groups": expert_group_section(view),
         "loads": load_section(view),
+        "collectives": collective_section(view),
         "step": _step(view),
         "sensitivity": sensitivity_section(view),
         "exposures": exposure_section(view),

@@ -14,6 +14,7 @@ from topoplan.model.prices import Prices
 from topoplan.model.traffic import Traffic
 
 if TYPE_CHECKING:
+    from topoplan.planning.collectives import AxisCollective
     from topoplan.planning.expert_outcome import ExpertOutcome
     from topoplan.studies.exposure import Sweep
     from topoplan.studies.sensitivity import Sensitivity
@@ -43,6 +44,8 @@ class ReportInput:
         What planning experts alone found out, and the expert placement that was in force before.
     sensitivity, exposures
         What changes of the fabric would give, and the price at other exposures; left out where None.
+    collectives
+        How each axis communicates; left out where empty.
     prices
         What things cost; money is left out where None.
     report_command
@@ -60,5 +63,6 @@ class ReportInput:
     before: ExpertPlacement | None = None
     sensitivity: Sensitivity | None = None
     exposures: Sweep | None = None
+    collectives: tuple[AxisCollective, ...] = ()
     prices: Prices | None = None
     report_command: str = ""

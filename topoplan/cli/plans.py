@@ -72,6 +72,7 @@ def report_html(
     experts
         `load`, `moe_layers`, `outcome` and `before` of `ReportInput`, where experts alone were planned.
     """
+    from topoplan.planning.collectives import axis_collectives  # noqa: PLC0415
     from topoplan.planning.hosts import allowed_hosts  # noqa: PLC0415
     from topoplan.planning.solve import job_traffic, linear_placement, model_of  # noqa: PLC0415
     from topoplan.reports.html import ReportInput, render_html  # noqa: PLC0415
@@ -92,6 +93,7 @@ def report_html(
         plan, command, traffic, job, linear, prices=prices, report_command=report_command,
         sensitivity=sensitivity(job, placement, traffic, allowed),
         exposures=sweep_exposure(job, fabric, traffic, placement.gpu, linear.gpu),
+        collectives=axis_collectives(job, traffic, fabric, placement.gpu),
     )  # fmt: skip
     return render_html(view)
 

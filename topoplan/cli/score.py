@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Price an order of ranks as it is, beside the plain orders of the same fabric."""
     from topoplan.cli import fair as sharing  # noqa: PLC0415 - help stays quick
-    from topoplan.cli import links, step  # noqa: PLC0415 - help stays quick
+    from topoplan.cli import collectives, links, step  # noqa: PLC0415 - help stays quick
     from topoplan.files.inputs import read_source  # noqa: PLC0415
     from topoplan.files.plan_text import prediction_record  # noqa: PLC0415
     from topoplan.files.step_text import step_record  # noqa: PLC0415
@@ -56,6 +56,7 @@ def command(
             records[name]["step"] = step_record(found)
         for name, price in shared.items():
             records[name]["fair"] = sharing.record(price)
+        records["observed"]["collectives"] = collectives.records(result.collectives)
         if exact is not None:
             records["observed"] = {**records["observed"], "exact_links": links.record(exact)}
         render.document(records, output)
@@ -79,3 +80,4 @@ def command(
         links.show(exact)
     else:
         links.brief(read.job, placement)
+    collectives.show(result.collectives)

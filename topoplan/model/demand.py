@@ -144,8 +144,11 @@ def _tensor(step: _Step) -> list[_Part]:
     amount = pairs * step.batch.micro_batches * 2 * (t - 1) / t * step.sequence_bytes / step.p.cp
     groups = dense_groups(step.job, "tp")
     flows = step.weighted(lambda g, b: rail_ring(g, b, step.host), groups, amount)
-    messages = pairs.max() * step.batch.micro_batches * 2 * (t - 1)
-    return [_Part(Collective("tp", "all_gather", groups, float(amount.max()), float(messages)), flows)]
+    calls = float(pairs.max() * step.batch.micro_batches * 2)
+    size_bytes = step.sequence_bytes / step.p.cp
+    return [
+        _Part(Collective("tp", "all_gather", groups, float(amount.max()), calls * (t - 1), calls, size_bytes), flows)
+    ]
 
 
 def _context(step: _Step) -> list[_Part]:
@@ -159,8 +162,8 @@ def _context(step: _Step) -> list[_Part]:
     amount = layers * batch.micro_batches * 3 * (c - 1) * chunk
     groups = dense_groups(step.job, "cp")
     flows = step.weighted(ring, groups, amount)
-    messages = layers.max() * batch.micro_batches * 2 * (c - 1)
-    return [_Part(Collective("cp", "ring", groups, float(amount.max()), float(messages)), flows)]
+    messages, sent = float(layers.max() * batch.micro_batches * 2 * (c - 1)), float(amount.max())
+    return [_Part(Collective("cp", "ring", groups, sent, messages, messages, sent / messages), flows)]
 
 
 def _expert(step: _Step) -> list[_Part]:
@@ -185,8 +188,10 @@ def _expert(step: _Step) -> list[_Part]:
             amount = tokens[s] * token_bytes
             parts.append(expert_all_to_all(mine, amount * to_host, amount * to_gpu, step.host))
     sent = float(tokens.max() * token_bytes * to_host * (hosts - 1))
-    messages = float(moe.max() * batch.micro_batches * 4)
-    return [_Part(Collective("ep", "all_to_all", groups, sent, messages), join(parts))]
+    calls = float(moe.max() * batch.micro_batches * 4)
+    held = float(tokens.max() * token_bytes * to_gpu * e)  # for all GPUs of the group, its own included
+    size_bytes = held / calls if calls else 0.0
+    return [_Part(Collective("ep", "all_to_all", groups, sent, calls, calls, size_bytes), join(parts))]
 
 
 def visit_probability(routing: Routing, parts: int) -> float:
@@ -220,7 +225,8 @@ def _pipeline(step: _Step) -> list[_Part]:
     flows = chain(groups, one * p.vpp, wrap=one * (p.vpp - 1))
     # warm-up and drain cross every boundary one after the other
     messages = 2.0 * (batch.micro_batches * p.vpp + p.pp - 1)
-    return [_Part(Collective("pp", "p2p", groups, 2 * one * p.vpp, messages), flows)]
+    calls = 2.0 * batch.micro_batches * p.vpp
+    return [_Part(Collective("pp", "p2p", groups, 2 * one * p.vpp, messages, calls, one / batch.micro_batches), flows)]
 
 
 def _embedding(step: _Step) -> FloatArray:
@@ -240,7 +246,13 @@ def _data(step: _Step) -> list[_Part]:
     amount = ZERO_BYTES[p.zero] * (weights + _embedding(step)) / p.tp * (n - 1) / n
     groups = dense_groups(step.job, "cp-dp" if p.cp > 1 else "dp")
     flows = step.weighted(lambda g, b: rail_ring(g, b, step.host), groups, amount)
-    return [_Part(Collective("dp", "reduce_scatter", groups, float(amount.max()), 2.0 * (n - 1)), flows)]
+    return [_Part(_reduction("dp", groups, float(amount.max())), flows)]
+
+
+def _reduction(axis: str, groups: IntArray, sent: float) -> Collective:
+    """Gradients scattered and weights gathered, each in one piece: what a framework's buckets add is not known."""
+    n = groups.shape[1]
+    return Collective(axis, "reduce_scatter", groups, sent, 2.0 * (n - 1), 2.0, sent * n / (n - 1) / 2)
 
 
 def _expert_data(step: _Step) -> list[_Part]:
@@ -251,7 +263,7 @@ def _expert_data(step: _Step) -> list[_Part]:
     amount = ZERO_BYTES[p.zero] * weights / (p.ep * p.etp) * (n - 1) / n
     groups = expert_groups(step.job, "edp")
     flows = step.weighted(lambda g, b: rail_ring(g, b, step.host), groups, amount)
-    return [_Part(Collective("edp", "reduce_scatter", groups, float(amount.max()), 2.0 * (n - 1)), flows)]
+    return [_Part(_reduction("edp", groups, float(amount.max())), flows)]
 
 
 _AXES: dict[str, Callable[[_Step], list[_Part]]] = {
@@ -297,6 +309,7 @@ def _custom_axis(axis: CustomAxis, groups: IntArray, gpus_per_host: int) -> list
             raise InputError(f"axis {axis.name}: op {item.op!r} is not one of {', '.join(OPS)}")
         sent = item.size_bytes * item.count * _SHARE[item.op](axis.size)
         flows = make.get(item.op, rails)(groups, sent)
-        collective = Collective(axis.name, item.op, groups, sent, float(item.count))
+        count = float(item.count)
+        collective = Collective(axis.name, item.op, groups, sent, count, count, item.size_bytes)
         parts.append(_Part(collective, flows, 1 - item.overlap))
     return parts

@@ -29,6 +29,9 @@ class Collective:
         Bytes each rank sends in one step over all calls.
     messages
         Sequential network messages of one step, for latency; 0 when unknown.
+    calls, call_bytes
+        Calls of one step and their mean size as nccl-tests has it (`topoplan.cost.collectives.schedules`), of the
+        ranks that send most; 0 when unknown. For explanations: no price looks at them.
     """
 
     axis: str
@@ -36,6 +39,8 @@ class Collective:
     groups: IntArray
     size_bytes: float
     messages: float = 0.0
+    calls: float = 0.0
+    call_bytes: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from topoplan.model.job import Job
 from topoplan.model.placement import RankPlacement
 from topoplan.model.plan import Prediction
 from topoplan.model.step import StepTime
+from topoplan.planning.collectives import AxisCollective, axis_collectives
 from topoplan.planning.hosts import allowed_hosts
 from topoplan.planning.solve import job_traffic, model_of
 from topoplan.planning.step import plain_steps
@@ -23,12 +24,14 @@ from topoplan.solvers.ranks.orders import baseline_orders
 class Score:
     """Price of an observed order and of the plain ones.
 
-    `steps` holds their steps, "observed" first, and is empty for jobs that do not say how fast they compute.
+    `steps` holds their steps, "observed" first, and is empty for jobs that do not say how fast they compute;
+    `collectives` says how each axis communicates in the observed order.
     """
 
     observed: Prediction
     baselines: dict[str, Prediction]
     steps: dict[str, StepTime]
+    collectives: tuple[AxisCollective, ...]
 
 
 def score(job: Job, fabric: Fabric, placement: RankPlacement) -> Score:
@@ -36,7 +39,17 @@ def score(job: Job, fabric: Fabric, placement: RankPlacement) -> Score:
     problem = RankProblem(fabric, job_traffic(job, fabric))
     timed = model_of(job, problem)
     steps = {} if timed is None else {"observed": timed.at(placement.gpu), **plain_steps(timed, problem)}
-    return Score(predict(fabric, problem.traffic, placement.gpu), baselines(problem), steps)
+    observed = predict(fabric, problem.traffic, placement.gpu)
+    collectives = axis_collectives(job, problem.traffic, fabric, placement.gpu)
+    return Score(observed, baselines(problem), steps, collectives)
+
+
+def collectives_of(
+    job: Job, placement: RankPlacement, hosts: tuple[str, ...] | None = None
+) -> tuple[AxisCollective, ...]:
+    """How each axis communicates in `placement`, made within `hosts` (None for the whole fabric)."""
+    fabric = placement.fabric
+    return axis_collectives(job, job_traffic(job, fabric, allowed_hosts(fabric, hosts)), fabric, placement.gpu)
 
 
 def fair(job: Job, fabric: Fabric, placement: RankPlacement) -> dict[str, FairPrice]:

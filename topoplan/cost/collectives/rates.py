@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from topoplan.cost.moe_time import NIC_EFFICIENCY, NVLINK_EFFICIENCY
+from topoplan.cost.moe_time import KERNEL_LATENCY_S, NIC_EFFICIENCY, NVLINK_EFFICIENCY
 from topoplan.model.fabric import Fabric
 
 _NCCL_TESTS = "stas00/ml-engineering network/README.md, all_reduce of 8 GiB within a node"
@@ -119,7 +119,7 @@ class Hops:
 
 # The quickest protocol of each algorithm in NCCL's own cost table (src/graph/tuning.cc at 5067397, June 2026): LL where
 # there is one, else Simple. all_to_all and p2p run as sends and receives, which that table does not list: ring's
-# figures are assumed for them; moe: topoplan.cost.moe_time has the latency of DeepEP's kernels.
+# figures are assumed for them; moe: the latency of DeepEP's kernels, whatever the number of hosts.
 LATENCY = {
     "ring": Hops(6.6e-6, 0.6e-6, 2.7e-6),
     "tree": Hops(6.8e-6, 0.6e-6, 5.0e-6),
@@ -128,4 +128,11 @@ LATENCY = {
     "pat": Hops(8.0e-6, 4.0e-6, 14e-6),
     "all_to_all": Hops(6.6e-6, 0.6e-6, 2.7e-6),
     "p2p": Hops(6.6e-6, 0.6e-6, 2.7e-6),
+    "moe": Hops(KERNEL_LATENCY_S, 0.0, 0.0),
 }
+# Traffic that latency and bandwidth alone describe: DeepEP's kernels are measured so (`topoplan.cost.moe_time`). The
+# fits above are of collectives of many rounds; a message between two ranks is assumed to reach its rate.
+LINEAR = frozenset({"moe", "p2p"})
+# Each direction, of NVLink 4, whose switches and later ones reduce and multicast (NCCL user guide, NCCL_NVLS_ENABLE);
+# assumed of any links that fast which join more than two GPUs.
+NVLS_BYTES_PER_S = 450e9

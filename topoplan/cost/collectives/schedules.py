@@ -1,7 +1,8 @@
 """What each algorithm of NCCL sends in a collective.
 
 A call's size is that of nccl-tests: the buffer of an all-reduce, the gathered buffer of an all-gather, the buffer that
-a reduce-scatter reduces, what one rank holds for all others in an all-to-all, the message of a point-to-point.
+a reduce-scatter reduces, what one rank holds for all others in an all-to-all, the message of a point-to-point or of a
+rank to the next of a ring.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from topoplan.errors import InputError
 from topoplan.model.fabric import IntArray
 from topoplan.model.patterns import Flows, all_to_all, join, rail_ring, ring
 
-OPS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "p2p")
+OPS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "p2p", "ring")
 # Bytes that a rank sends in a ring, as a multiple of (n - 1) / n of the call's size (nccl-tests PERFORMANCE.md).
 _TURNS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1}
 
@@ -256,14 +257,14 @@ def _far(kind: str, op: str, rails: IntArray, size_bytes: float) -> Phase:
 
 # ---- exchanges -------------------------------------------------------------------------------------------------------
 
-_EVERYONE = "every rank sends to every other: only the choice of hosts matters"
+EVERYONE = "every rank sends to every other: only the choice of hosts matters"
 
 
 def _direct(call: Call) -> Schedule:
     flows = all_to_all(call.groups, (call.size - 1) / call.size * call.size_bytes)
     across = int(_domains(call) > 1)
     return Schedule(
-        "direct", call, (Sends(flows, "all_to_all", (1 - across, across), own_rail=True),), _inside(call) or _EVERYONE
+        "direct", call, (Sends(flows, "all_to_all", (1 - across, across), own_rail=True),), _inside(call) or EVERYONE
     )
 
 
@@ -272,7 +273,7 @@ def _rail(call: Call) -> Schedule | None:
         return None
     flows = all_to_all(call.groups, (call.size - 1) / call.size * call.size_bytes)
     phases = (HandsOver(flows, "all_to_all", (1, 0)), Sends(flows, "all_to_all", (0, 1)))
-    return Schedule("rail", call, phases, _EVERYONE)
+    return Schedule("rail", call, phases, EVERYONE)
 
 
 def _p2p(call: Call) -> Schedule:
@@ -280,6 +281,25 @@ def _p2p(call: Call) -> Schedule:
     across = int(bool((src // call.domain != dst // call.domain).any()))
     flows = Flows(src, dst, np.full(len(src), call.size_bytes))
     return Schedule("p2p", call, (Sends(flows, "p2p", (1 - across, across)),), _inside(call))
+
+
+def _neighbours(call: Call) -> Schedule:
+    across = int(_domains(call) > 1)
+    flows = ring(call.groups, call.size_bytes)
+    return Schedule("neighbours", call, (Sends(flows, "p2p", (1 - across, across)),), _inside(call))
+
+
+def once_a_host(call: Call, flows: Flows) -> Schedule:
+    """Dispatch or combine by DeepEP's normal kernels: once to each other host on the same rail, then over NVLink.
+
+    Parameters
+    ----------
+    call
+        The all-to-all that it stands for.
+    flows
+        Of one dispatch or combine, as `topoplan.model.patterns.expert_all_to_all` has them.
+    """
+    return Schedule("once a host", call, (Sends(flows, "moe", (0, 0)),), _inside(call) or EVERYONE)
 
 
 _REDUCE, _ALL = ("all_reduce",), ("all_reduce", "all_gather", "reduce_scatter")
@@ -298,5 +318,7 @@ _ALGORITHMS: dict[str, tuple[frozenset[str], tuple[str, ...], Callable[[Call], S
     "direct": (_NONE, ("all_to_all",), _direct),
     "rail": (_NONE, ("all_to_all",), _rail),
     "p2p": (_NONE, ("p2p",), _p2p),
+    "neighbours": (_NONE, ("ring",), _neighbours),
 }
 ALGORITHMS = tuple(_ALGORITHMS)
+BY_NETWORK = frozenset(name for name, (needs, _, _) in _ALGORITHMS.items() if "sharp" in needs)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topoplan.cost.collectives.rates import LATENCY, SATURATION, Rate, link_class, rate
+from topoplan.cost.collectives.rates import LATENCY, LINEAR, NVLS_BYTES_PER_S, SATURATION, Rate, link_class, rate
 from topoplan.cost.collectives.saturating import slowdown
 from topoplan.cost.collectives.schedules import Call, Schedule, schedules
 from topoplan.cost.price import over
@@ -66,6 +66,8 @@ def timing(schedule: Schedule, fabric: Fabric, gpu: IntArray) -> Timing:
     worst = max(slow, key=lambda kind: slow[kind])
     form = SATURATION[link_class(fabric, worst)]
     factor = float(slowdown(np.array([schedule.call.size_bytes]), form.half_bytes, form.power)[0])
+    if all(phase.traffic in LINEAR for phase in schedule.phases):
+        factor = 1.0
     free = schedule.order_free or unordered(fabric)
     return Timing(schedule.algorithm, latency + slow[worst] * factor, latency, slow, free, tuple(used.values()))
 
@@ -76,11 +78,20 @@ def cheapest(call: Call, fabric: Fabric, gpu: IntArray, offload: frozenset[str] 
     return sorted(found, key=lambda one: one.seconds)
 
 
+def offload(fabric: Fabric) -> frozenset[str]:
+    """What the NVLink switches of a fabric do, by the speed of its links; whether its network reduces is not known."""
+    joined = np.bincount(fabric.gpu_island)[fabric.gpu_island]
+    able = (fabric.gpu_scale_up >= NVLS_BYTES_PER_S) & (joined > 2)
+    return frozenset({"nvls"}) if able.all() else frozenset()
+
+
 def unordered(fabric: Fabric) -> str:
     """Why no order of hosts differs from another on this fabric; empty where it may.
 
     Traffic that spreads perfectly over uplinks as wide as all NICs below them is bound by the NICs.
     """
+    if len(fabric.groups) < 2:
+        return "all hosts meet in one switch: no uplinks are shared"
     if fabric.routing != "adaptive":
         return ""
     below = np.zeros((len(fabric.tiers), len(fabric.uplink_links)))

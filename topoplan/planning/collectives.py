@@ -1,0 +1,161 @@
+"""How each axis of a job would really communicate: an explanation beside the price of an order, which it leaves alone.
+
+The price (`topoplan.cost.price`) puts the bytes of a step on links at line rate. Here each collective is looked at call
+by call: the cheapest algorithm of NCCL or DeepEP at that size and the rates that links are measured to reach, what
+hashing adds on average and in one case of twenty, how many senders meet at one NIC, and whether the order of ranks
+matters to it at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from topoplan.cost.collectives.rates import Rate, link_class
+from topoplan.cost.collectives.schedules import BY_NETWORK, EVERYONE, Call, once_a_host
+from topoplan.cost.collectives.spreading import Hashing, Incast, hashing, incast
+from topoplan.cost.collectives.timing import Timing, cheapest, offload, timing, unordered
+from topoplan.model.fabric import Fabric, IntArray
+from topoplan.model.job import Job
+from topoplan.model.patterns import Flows
+from topoplan.model.traffic import Collective, Traffic
+
+FREE, IN_GROUPS, MATTERS = ORDER = ("free", "free inside groups", "may matter")
+INSIDE = ("nvlink", "rack")  # classes of links inside NVLink domains
+NOTABLE = 1e-3  # slowdown that is worth a word
+
+
+@dataclass(frozen=True, slots=True)
+class AxisCollective:
+    """A collective of an axis in a placement.
+
+    Parameters
+    ----------
+    op
+        As in `topoplan.model.traffic.Collective`; "" for measured traffic, of which no call is known.
+    groups, size
+        Groups that run it at the same time, and ranks of each; 0 when unknown.
+    calls, call_bytes
+        Calls of a step, and the mean size of one; 0 when unknown.
+    best, runner_up
+        One call by the cheapest algorithm and by the next; None where there is none, or no call is known.
+    with_sharp
+        One call if the switches of the network reduced (SHARP); None where they could not, or would not be cheaper.
+    rate
+        Efficiency of the slowest kind of link under `best`.
+    order, why
+        Whether the order of ranks makes a difference: one of `ORDER`, and the reason.
+    hashing
+        Seconds of the slowest link for the bytes of a step, at line rate.
+    incast
+        Of one call, where every rank sends to every other; of a combine, where tokens go to experts and back.
+    """
+
+    axis: str
+    op: str
+    groups: int
+    size: int
+    calls: float
+    call_bytes: float
+    best: Timing | None
+    runner_up: Timing | None
+    with_sharp: Timing | None
+    rate: Rate | None
+    order: str
+    why: str
+    hashing: Hashing
+    incast: Incast | None
+
+
+def axis_collectives(job: Job, traffic: Traffic, fabric: Fabric, gpu: IntArray) -> tuple[AxisCollective, ...]:
+    """Every collective of a step, in the order of the axes, with rank r on global GPU gpu[r] ([ranks] int64)."""
+    placed = _Placed(job, fabric, gpu)
+    found = []
+    for name, flows in zip(traffic.axes, traffic.flows, strict=True):
+        spread = hashing(fabric, gpu, flows)
+        parts = [part for part in traffic.collectives if part.axis == name and part.calls > 0 and part.call_bytes > 0]
+        found += [placed.known(part, flows, spread) for part in parts] or [placed.unknown(name, spread)]
+    return tuple(found)
+
+
+class _Placed:
+    """Ranks of a job on a fabric, numbered so that rank // width is their NVLink domain."""
+
+    def __init__(self, job: Job, fabric: Fabric, gpu: IntArray) -> None:
+        self.job, self.fabric, self.gpu = job, fabric, gpu
+        _, island, count = np.unique(fabric.gpu_island[gpu], return_inverse=True, return_counts=True)
+        self.width = int(count.max(initial=1))
+        order = np.argsort(island, kind="stable")
+        place = np.arange(len(gpu)) - np.repeat(np.cumsum(count) - count, count)
+        self.label = np.empty(len(gpu), np.int64)
+        self.label[order] = island[order] * self.width + place
+        self.gpu_of_label = np.zeros(len(count) * self.width, np.int64)
+        self.gpu_of_label[self.label] = gpu
+
+    @cached_property
+    def unordered(self) -> str:
+        return unordered(self.fabric)
+
+    @cached_property
+    def offload(self) -> frozenset[str]:
+        """What switches may do; the network's are asked only where they could: SHARP is InfiniBand's."""
+        network = {"sharp"} if link_class(self.fabric, "nic") == "infiniband" else set()
+        return offload(self.fabric) | network
+
+    def known(self, part: Collective, flows: Flows, spread: Hashing) -> AxisCollective:
+        """A collective whose calls are known; `flows` are all of its axis."""
+        call = Call(part.op, self.label[part.groups], part.call_bytes, self.width)
+        timings = cheapest(call, self.fabric, self.gpu_of_label, self.offload)
+        if self._routed(part):
+            one = Flows(self.label[flows.src], self.label[flows.dst], flows.bytes / part.calls)
+            timings.append(timing(once_a_host(call, one), self.fabric, self.gpu_of_label))
+            timings.sort(key=lambda found: found.seconds)
+        plain = [found for found in timings if found.algorithm not in BY_NETWORK]
+        best, runner_up = plain[0], plain[1] if len(plain) > 1 else None
+        sharp = timings[0] if timings[0].algorithm in BY_NETWORK else None
+        inside = best.slowest == "nvlink"
+        rate = next((rate for rate in best.rates if (rate.link in INSIDE) == inside), None)
+        groups, size = part.groups.shape
+        return AxisCollective(
+            part.axis, part.op, groups, size, part.calls, part.call_bytes, best, runner_up, sharp, rate,
+            *self._order(best.order_free, spread), spread, self._incast(part, flows),
+        )  # fmt: skip
+
+    def unknown(self, axis: str, spread: Hashing) -> AxisCollective:
+        """An axis of measured traffic: bytes, but no calls."""
+        order, why = self._order("", spread)
+        return AxisCollective(axis, "", 0, 0, 0.0, 0.0, None, None, None, None, order, why, spread, None)
+
+    def _routed(self, part: Collective) -> bool:
+        """Whether a collective carries tokens to experts."""
+        routing = self.job.model.routing if self.job.model is not None else None
+        return part.axis == "ep" and routing is not None and not self.job.axes and self.job.traffic is None
+
+    def _order(self, free: str, spread: Hashing) -> tuple[str, str]:
+        """One of `ORDER`, and why, where an algorithm gives the reason `free`."""
+        if self.unordered or free not in ("", EVERYONE):
+            return FREE, self.unordered or free
+        if free:
+            return (
+                IN_GROUPS,
+                "every rank sends to every other, but which hosts make a group decides what crosses uplinks",
+            )
+        if self.fabric.routing == "adaptive":
+            return MATTERS, "uplinks are narrower than the NICs below them"
+        if max(spread.expected, spread.p95) > 1 + NOTABLE:
+            return MATTERS, "hashed flows meet on uplinks"
+        return MATTERS, "hashing costs this order nothing, but may cost another"
+
+    def _incast(self, part: Collective, flows: Flows) -> Incast | None:
+        if part.op != "all_to_all":
+            return None
+        share = 1 / part.calls
+        if self._routed(part):
+            assert self.job.model is not None
+            assert self.job.model.routing is not None
+            routing = self.job.model.routing
+            # calls are as many dispatches as combines, which differ in bytes a value
+            share *= 2 * routing.combine_bytes / (routing.dispatch_bytes + routing.combine_bytes)
+        return incast(self.fabric, self.gpu, Flows(flows.src, flows.dst, flows.bytes * share))
