@@ -14,6 +14,7 @@ import pytest
 from tests.reports.conftest import make_plan
 from tests.reports.test_planning import QUOTE
 from tests.studies.make import STUDY, study_of
+from topoplan.planning.collectives import axis_collectives
 from topoplan.reports.html import ReportInput, render_html
 from topoplan.reports.study_html import render_study
 from topoplan.studies.answers import answer
@@ -64,6 +65,7 @@ def page() -> str:
         "topoplan solve job.yaml --topology " + "a-long-folder/" * 20 + "fabric.yaml", traffic, job, linear,
         prices=QUOTE, sensitivity=sensitivity(job, plan.placement, traffic),
         exposures=sweep_exposure(job, plan.placement.fabric, traffic, plan.placement.gpu, linear.gpu),
+        collectives=axis_collectives(job, traffic, plan.placement.fabric, plan.placement.gpu),
     )  # fmt: skip
     return render_html(view)
 

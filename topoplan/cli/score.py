@@ -33,8 +33,8 @@ def command(
     output: str,
 ) -> None:
     """Price an order of ranks as it is, beside the plain orders of the same fabric."""
-    from topoplan.cli import fair as sharing  # noqa: PLC0415 - help stays quick
     from topoplan.cli import collectives, links, step  # noqa: PLC0415 - help stays quick
+    from topoplan.cli import fair as sharing  # noqa: PLC0415 - help stays quick
     from topoplan.files.inputs import read_source  # noqa: PLC0415
     from topoplan.files.plan_text import prediction_record  # noqa: PLC0415
     from topoplan.files.step_text import step_record  # noqa: PLC0415
