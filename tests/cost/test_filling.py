@@ -93,6 +93,15 @@ def test_kinds_of_flows_end_as_each_by_itself(data: st.DataObject) -> None:
     assert ends(paths, sizes, capacity) == pytest.approx(one_by_one(paths, sizes, capacity), rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_many_unlike_flows_end_as_each_by_itself(seed: int) -> None:
+    """Long enough for rates to be found again from rounds in the middle."""
+    rng = np.random.default_rng(seed)
+    paths = [rng.choice(15, int(rng.integers(1, 5)), replace=False).tolist() for _ in range(80)]
+    sizes, capacity = rng.random(80).tolist(), (0.1 + rng.random(15)).tolist()
+    assert ends(paths, sizes, capacity) == pytest.approx(one_by_one(paths, sizes, capacity), rel=1e-6)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
 def test_never_quicker_than_the_slowest_link_nor_slower_than_one_after_another(seed: int) -> None:

@@ -19,7 +19,7 @@ from topoplan.errors import LimitError
 from topoplan.model.fabric import Fabric, FloatArray, IntArray
 
 _SAME = 1e-9  # relative difference of times and rates that count as equal
-MOST_WORK = 1_000_000_000  # crossings and links looked at; assumed: some ten seconds of one processor
+MOST_WORK = 2_000_000_000  # crossings and links looked at; assumed: a quarter of a minute of one processor
 
 
 def finish_seconds(routes: Routes, size_bytes: FloatArray, most_work: int = MOST_WORK) -> FloatArray:
@@ -178,24 +178,48 @@ class _Kinds:
         """[kinds of flows] float64 seconds until flows of each kind end; infinite for those that cross no link."""
         flow, link, weight = self.flow, self.link, self.on_link
         left, ends, now, work = self.size_bytes.copy(), np.full(len(self.size_bytes), np.inf), 0.0, 0
+        rates = _Rates(np.zeros(len(left)), np.zeros(len(left), np.int64))
+        again = 0  # the round from which rates change
         while len(flow):
-            rate, done = self._rates(flow, link, weight)
-            work += done
+            work += rates.fill(flow, link, weight, self.capacity, again)
             if work > most_work:
                 raise LimitError("too many unlike flows to follow each to its end")
             live = np.unique(flow)
-            step = float((left[live] / rate[live]).min())
+            step = float((left[live] / rates.rate[live]).min())
             now += step
-            left[live] -= rate[live] * step
-            over = left <= _SAME * self.size_bytes
-            ends[live[over[live]]] = now
-            keep = ~over[flow]
+            left[live] -= rates.rate[live] * step
+            ended = live[left[live] <= _SAME * self.size_bytes[live]]
+            ends[ended] = now
+            again = int(rates.round[ended].min())
+            keep = np.isinf(ends)[flow]
             flow, link, weight = flow[keep], link[keep], weight[keep]
         return ends
 
-    def _rates(self, flow: IntArray, link: IntArray, weight: FloatArray) -> tuple[FloatArray, int]:
-        """[kinds of flows] float64 max-min fair bytes/s of the flows listed, 0 for others; and the work of it."""
-        rate, room, work = np.zeros(len(self.size_bytes)), self.capacity.copy(), 0
+
+@dataclass(frozen=True, eq=False)
+class _Rates:
+    """Max-min fair rates of kinds of flows, found in rounds: the links that are full first, then those full next ...
+
+    Parameters
+    ----------
+    rate, round
+        [kinds] float64 bytes/s of a flow of each kind, and int64 round in which it was found; changed by `fill`.
+    """
+
+    rate: FloatArray
+    round: IntArray
+
+    def fill(self, flow: IntArray, link: IntArray, weight: FloatArray, capacity: FloatArray, first: int) -> int:
+        """Find the rates of the flows listed, those of rounds before `first` being known; the work of it.
+
+        A flow that ends leaves the rounds before its own as they were: no link full in them carried it, and other links
+        only have more room without it.
+        """
+        known = self.round[flow] < first
+        room = capacity - np.bincount(link[known], weight[known] * self.rate[flow[known]], len(capacity))
+        work = len(flow) + len(room)
+        flow, link, weight = flow[~known], link[~known], weight[~known]
+        number = first
         while len(flow):
             work += len(flow) + len(room)
             count = np.bincount(link, weight, len(room))
@@ -204,11 +228,11 @@ class _Kinds:
             least = float(share.min())
             full = np.zeros(len(room), bool)
             full[used[share <= least * (1 + _SAME)]] = True
-            fixed = np.zeros(len(rate), bool)
+            fixed = np.zeros(len(self.rate), bool)
             fixed[flow[full[link]]] = True
-            rate[fixed] = least
+            self.rate[fixed], self.round[fixed] = least, number
             taken = fixed[flow]
             room -= np.bincount(link[taken], weight[taken], len(room)) * least
-            np.maximum(room, 0.0, out=room)
             flow, link, weight = flow[~taken], link[~taken], weight[~taken]
-        return rate, work
+            number += 1
+        return work
