@@ -40,7 +40,7 @@ class CollectiveRow:
     expected, p95
         Time of the slowest link for the bytes of a step, hashed, and the slowdown over perfect spreading, "" for none.
     order
-        Whether the order of ranks matters, and why or why not.
+        Whether the order of hosts matters, and why or why not.
     notes
         Efficiency with its source, senders that meet, and what SHARP would give, as far as known.
     """
@@ -83,7 +83,7 @@ def _row(one: AxisCollective) -> CollectiveRow:
         _slowed(one.hashing, one.hashing.expected_s),
         _slowed(one.hashing, one.hashing.p95_s),
         f"{_ORDER[one.order]}: {one.why}",
-        tuple(filter(None, (_rate(one), _incast(one.incast, one.axis), _sharp(one.with_sharp)))),
+        tuple(filter(None, (_rate(one), _incast(one.incast, one.axis), _sharp(one)))),
     )
 
 
@@ -116,8 +116,9 @@ def _incast(incast: Incast | None, axis: str) -> str:
     )
 
 
-def _sharp(timing: Timing | None) -> str:
+def _sharp(one: AxisCollective) -> str:
+    timing = one.with_sharp
     if timing is None:
         return ""
     text = f"if the network's switches reduced (SHARP): {', '.join(_algorithm(timing))}"
-    return f"{text}; then order would not matter, as {timing.order_free}" if timing.order_free else text
+    return f"{text}; {timing.order_free}" if one.order != "free" else text

@@ -27,7 +27,7 @@ def test_it_tells_how_each_axis_communicates(plan: str, topoplan: Topoplan, monk
     for words in (
         "how each axis communicates",
         "once a host",
-        "ep: order ",
+        "ep: order of hosts ",
         "ep: incast at a combine",
         "does not enter",
     ):

@@ -86,7 +86,17 @@ def test_hashed_flows_meet_where_hosts_of_two_leaves_take_turns() -> None:
 
 def test_inside_one_host_order_is_free_whatever_the_network() -> None:
     (one,) = found(one_axis("all_reduce", 8), hosts(4, leaves=2, routing="ecmp"))
-    assert (one.order, one.why) == (FREE, "all ranks share an NVLink domain")
+    assert (one.order, one.why) == (FREE, "each group stays on one host")
+
+
+def test_racks_of_hosts_with_nvlink_are_never_free_of_order_beyond_a_host() -> None:
+    racks = hosts(8, 4, leaves=2, rack=True)  # adaptive, uplinks as wide as the NICs
+    inside, across = found(one_axis("all_reduce", 16), racks), found(one_axis("all_reduce", 32), racks)
+    assert (inside[0].order, across[0].order) == (MATTERS, MATTERS)
+    assert "another order may split it" in inside[0].why
+    assert "which hosts share an NVLink domain" in across[0].why
+    assert found(one_axis("all_reduce", 4), racks)[0].order == FREE
+    assert found(one_axis("all_to_all", 32), racks)[0].order == IN_GROUPS
 
 
 def test_one_switch_has_no_order() -> None:

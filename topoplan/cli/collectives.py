@@ -35,7 +35,7 @@ def show(found: tuple[AxisCollective, ...]) -> None:
     click.echo()
     render.table("how each axis communicates", COLUMNS, cells, left=2)
     for row in rows:
-        for line in (f"order {row.order}", *row.notes):
+        for line in (f"order of hosts {row.order}", *row.notes):
             render.wrapped(f"  {row.axis}: {line}", 6)
     render.wrapped(NOTE, 0)
 

@@ -2,7 +2,7 @@
 
 The price (`topoplan.cost.price`) puts the bytes of a step on links at line rate. Here each collective is looked at call
 by call: the cheapest algorithm of NCCL or DeepEP at that size and the rates that links are measured to reach, what
-hashing adds on average and in one case of twenty, how many senders meet at one NIC, and whether the order of ranks
+hashing adds on average and in one case of twenty, how many senders meet at one NIC, and whether the order of hosts
 matters to it at all.
 """
 
@@ -46,7 +46,7 @@ class AxisCollective:
     rate
         Efficiency of the slowest kind of link under `best`.
     order, why
-        Whether the order of ranks makes a difference: one of `ORDER`, and the reason.
+        Whether the order of hosts makes a difference: one of `ORDER`, and the reason.
     hashing
         Seconds of the slowest link for the bytes of a step, at line rate.
     incast
@@ -120,7 +120,7 @@ class _Placed:
         groups, size = part.groups.shape
         return AxisCollective(
             part.axis, part.op, groups, size, part.calls, part.call_bytes, best, runner_up, sharp, rate,
-            *self._order(best.order_free, spread), spread, self._incast(part, flows),
+            *self._order(best.order_free, spread, part), spread, self._incast(part, flows),
         )  # fmt: skip
 
     def unknown(self, axis: str, spread: Hashing) -> AxisCollective:
@@ -133,20 +133,27 @@ class _Placed:
         routing = self.job.model.routing if self.job.model is not None else None
         return part.axis == "ep" and routing is not None and not self.job.axes and self.job.traffic is None
 
-    def _order(self, free: str, spread: Hashing) -> tuple[str, str]:
+    def _order(self, free: str, spread: Hashing, part: Collective | None = None) -> tuple[str, str]:
         """One of `ORDER`, and why, where an algorithm gives the reason `free`."""
-        if self.unordered or free not in ("", EVERYONE):
-            return FREE, self.unordered or free
-        if free:
-            return (
-                IN_GROUPS,
-                "every rank sends to every other, but which hosts make a group decides what crosses uplinks",
-            )
+        if part is not None:
+            host = self.fabric.gpu_host[self.gpu[part.groups]]
+            if (host == host[:, :1]).all():
+                return FREE, "each group stays on one host"
+        if self.unordered:
+            return FREE, self.unordered
+        if free == EVERYONE:
+            return IN_GROUPS, "every rank sends to every other; what it crosses depends on which hosts make a group"
+        return MATTERS, self._matters(free, spread)
+
+    def _matters(self, free: str, spread: Hashing) -> str:
+        if self.fabric.islands:
+            here = "here each group stays inside an NVLink domain, another order may split it"
+            return here if free else "which hosts share an NVLink domain decides what stays on NVLink"
         if self.fabric.routing == "adaptive":
-            return MATTERS, "uplinks are narrower than the NICs below them"
+            return "uplinks are narrower than the NICs below them"
         if max(spread.expected, spread.p95) > 1 + NOTABLE:
-            return MATTERS, "hashed flows meet on uplinks"
-        return MATTERS, "hashing costs this order nothing, but may cost another"
+            return "hashed flows meet on uplinks"
+        return "hashing costs this order nothing, but may cost another"
 
     def _incast(self, part: Collective, flows: Flows) -> Incast | None:
         if part.op != "all_to_all":

@@ -88,8 +88,11 @@ def offload(fabric: Fabric) -> frozenset[str]:
 def unordered(fabric: Fabric) -> str:
     """Why no order of hosts differs from another on this fabric; empty where it may.
 
-    Traffic that spreads perfectly over uplinks as wide as all NICs below them is bound by the NICs.
+    Traffic that spreads perfectly over uplinks as wide as all NICs below them is bound by the NICs. Where NVLink
+    domains are wider than hosts, the order of hosts decides who shares one.
     """
+    if fabric.islands:
+        return ""
     if len(fabric.groups) < 2:
         return "all hosts meet in one switch: no uplinks are shared"
     if fabric.routing != "adaptive":
