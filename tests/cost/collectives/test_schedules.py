@@ -4,16 +4,18 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cost.collectives.boxes import everyone, hosts
 from topoplan.cost.collectives.phases import HandsOver, InNetwork, Multicast, Sends
 from topoplan.cost.collectives.schedules import (
     ALGORITHMS,
+    EVERYONE,
     OPS,
     Call,
     Schedule,
+    once_a_host,
     parents,
     pat_flows,
     schedules,
@@ -21,7 +23,7 @@ from topoplan.cost.collectives.schedules import (
 )
 from topoplan.cost.routes import Loads
 from topoplan.errors import InputError
-from topoplan.model.patterns import Flows
+from topoplan.model.patterns import Flows, expert_all_to_all
 
 BOTH = frozenset({"nvls", "sharp"})
 
@@ -187,6 +189,24 @@ def test_point_to_point_sends_along_the_chain() -> None:
     assert (flows.src.tolist(), flows.dst.tolist(), flows.bytes.tolist()) == ([0, 8], [8, 16], [5.0, 5.0])
 
 
+def test_neighbours_of_a_ring_pass_one_message_each() -> None:
+    (found,) = schedules(Call("ring", np.array([[0, 8, 16]]), 5.0, 8))
+    flows = flows_of(found)
+    assert (found.algorithm, found.phases[0].rounds) == ("neighbours", (0, 1))
+    assert (flows.src.tolist(), flows.dst.tolist(), flows.bytes.tolist()) == ([0, 8, 16], [8, 16, 0], [5.0] * 3)
+
+
+def test_experts_reached_once_a_host_load_nics_by_hosts_and_nvlink_by_gpus() -> None:
+    fabric = hosts(3, 2)
+    flows = expert_all_to_all(everyone(fabric), 4.0, 3.0, 2)
+    found = once_a_host(Call("all_to_all", everyone(fabric), 1.0, 2), flows)
+    loads = found.phases[0].loads(fabric, np.arange(6))
+    assert loads.port.tolist() == [[8.0] * 6] * 2  # two other hosts
+    assert loads.scale_up.tolist() == [[9.0] * 6] * 2  # one other GPU, tokens of three hosts
+    assert found.order_free == EVERYONE
+
+
+@settings(deadline=None)
 @given(
     op=st.sampled_from(OPS),
     domains=st.integers(1, 5),

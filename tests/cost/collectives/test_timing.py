@@ -6,9 +6,11 @@ import pytest
 from tests.cost.collectives.boxes import NIC, NVLINK, everyone, hosts
 from topoplan.cost.collectives.rates import LATENCY, RATES, SATURATION, link_class, rate
 from topoplan.cost.collectives.saturating import Saturating, fit, slowdown
-from topoplan.cost.collectives.schedules import OPS, Call, schedules
-from topoplan.cost.collectives.timing import cheapest, timing, unordered
+from topoplan.cost.collectives.schedules import OPS, Call, once_a_host, schedules
+from topoplan.cost.collectives.timing import cheapest, offload, timing, unordered
+from topoplan.cost.moe_time import KERNEL_LATENCY_S, NIC_EFFICIENCY
 from topoplan.errors import InputError
+from topoplan.model.patterns import expert_all_to_all
 
 BOTH = frozenset({"nvls", "sharp"})
 GIB = 2.0**30
@@ -137,3 +139,29 @@ def test_half_the_bandwidth_is_reached_at_the_half_size() -> None:
 def test_too_little_to_fit_is_refused(sizes: list[float]) -> None:
     with pytest.raises(InputError):
         fit(np.array(sizes), np.ones(len(sizes)))
+
+
+def test_a_dispatch_takes_kernel_latency_and_its_bytes_at_the_rate_of_deepep() -> None:
+    fabric = hosts(4, 2)
+    flows = expert_all_to_all(everyone(fabric), 1e6, 1e5, 2)
+    found = timing(once_a_host(Call("all_to_all", everyone(fabric), 1e5, 2), flows), fabric, np.arange(8))
+    assert found.seconds == pytest.approx(KERNEL_LATENCY_S + 3e6 / (NIC * NIC_EFFICIENCY))
+
+
+def test_a_message_takes_latency_and_its_bytes_however_small() -> None:
+    fabric = hosts(2, 1)
+    (found,) = cheapest(Call("p2p", everyone(fabric), 1e4, 1), fabric, np.arange(2))
+    hops = LATENCY["p2p"]
+    share = rate("infiniband", "p2p", NIC).share
+    assert found.seconds == pytest.approx(hops.base_s + hops.across_s + 1e4 / (NIC * share))
+
+
+def test_switches_multicast_on_fast_links_that_join_more_than_two_gpus() -> None:
+    assert offload(hosts(2, 8)) == {"nvls"}
+    assert offload(hosts(2, 2)) == frozenset()  # pairs have a bridge, no switch
+    assert offload(hosts(4, 2, leaves=2, rack=True)) == {"nvls"}  # racks of four
+
+
+def test_the_order_of_hosts_decides_who_shares_a_rack() -> None:
+    assert unordered(hosts(4, 2, leaves=2))
+    assert not unordered(hosts(4, 2, leaves=2, rack=True))
