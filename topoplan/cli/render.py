@@ -6,7 +6,7 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -27,12 +27,32 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], lef
     from rich.table import Table  # noqa: PLC0415
 
     shown = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    cells = [tuple(row) for row in rows]
+    console = Console(soft_wrap=False, highlight=False, width=None)
+    widths = _widths(list(zip(columns, *cells, strict=True)), console.width)
+    whole = sum(widths) + 2 * (len(widths) - 1) <= console.width
     for i, column in enumerate(columns):
-        shown.add_column(column, justify="left" if i < left else "right", overflow="fold")
-    for row in rows:
+        justify: Literal["left", "right"] = "left" if i < left else "right"
+        shown.add_column(column, justify=justify, overflow="fold", width=widths[i] if whole else None)
+    for row in cells:
         # names come from files: brackets in them are not markup
         shown.add_row(*(cell.replace("[", "\\[") for cell in row))
-    Console(soft_wrap=False, highlight=False, width=None).print(shown)
+    console.print(shown)
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Width of each column: its longest word, and whole cells where there is room, those that need least first.
+
+    rich by itself narrows the widest columns, cutting words there although others could be broken between words.
+    """
+    found = [max(len(word) for text in column for word in text.split() or [""]) for column in columns]
+    spare = room - sum(found) - 2 * (len(found) - 1)
+    wanted = [max(len(text) for text in column) - least for column, least in zip(columns, found, strict=True)]
+    for i in sorted(range(len(found)), key=lambda i: wanted[i]):
+        more = max(0, min(wanted[i], spare))
+        found[i] += more
+        spare -= more
+    return found
 
 
 def wrapped(text: str, indent: int) -> None:
