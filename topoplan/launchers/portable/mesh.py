@@ -18,7 +18,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from topoplan.launchers.portable.pod_table import PodRow, own_row, pod_rows, rank_environment
+from topoplan.launchers.portable.planned import planned_rank
+from topoplan.launchers.portable.pod_table import PodRow, own_row, pod_rows
 from topoplan.launchers.portable.whoami import LOCAL_VARIABLES, WORLD_VARIABLES, environment, first_number, host_names
 
 # What export writes here: axes and their sizes, slowest-varying first; ranks count through them as through an array.
@@ -58,20 +59,8 @@ def planned_environment(env: Mapping[str, str], folder: str | None = None) -> di
     started, variable = first_number(env, _STARTED)
     if started not in (None, world):
         raise RuntimeError(f"the plan has {world} ranks, but {variable}={started} processes were started")
-    base = {"TOPOPLAN_MASTER_PORT": str(MASTER_PORT), **env}
-    found = rank_environment(rows, row, rank, env.get("TOPOPLAN_MASTER_ADDR", rows[0].host), base)
-    kept = ["TOPOPLAN_MASTER_PORT"]
-    # torchrun has the store, wherever its first agent is; pod.py says where the pods of the plan meet
-    if env.get("TORCHELASTIC_USE_AGENT_STORE") == "True" or "TOPOPLAN_POD" in env:
-        kept += ["MASTER_ADDR", "MASTER_PORT"]
-    if env.get("TOPOPLAN_GPUS") == "off":
-        kept += ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"]
-    for name in kept:
-        found.pop(name, None)
-        found.update({name: env[name]} if name in env else {})
-    if NCCL_TOPO_FILE:
-        found.setdefault("NCCL_TOPO_FILE", NCCL_TOPO_FILE)
-    return found
+    # pod.py says where the pods of the plan meet
+    return planned_rank(rows, row, rank, env, MASTER_PORT, NCCL_TOPO_FILE, "TOPOPLAN_POD" in env)
 
 
 def init_process_group(backend: str | None = None, *, folder: str | None = None, **options: Any) -> int:

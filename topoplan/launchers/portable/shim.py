@@ -26,7 +26,8 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from topoplan.launchers.portable.plan_hosts import TABLE_TEXT, find_host, first_names, rows_of
-from topoplan.launchers.portable.pod_table import PodRow, own_row, rank_environment, say, stop
+from topoplan.launchers.portable.planned import planned_rank
+from topoplan.launchers.portable.pod_table import PodRow, own_row, say, stop
 from topoplan.launchers.portable.whoami import LOCAL_VARIABLES, environment, first_number
 
 USAGE, NOT_RUNNABLE, NOT_FOUND = 2, 126, 127
@@ -121,22 +122,7 @@ def of_process(rows: Sequence[PodRow], row: PodRow, env: Mapping[str, str], surp
 
 def of_rank(rows: Sequence[PodRow], row: PodRow, rank: int, env: Mapping[str, str]) -> dict[str, str]:
     """Environment of the given rank, which is on the given host."""
-    master = env.get("TOPOPLAN_MASTER_ADDR", rows[0].host)
-    base = {"TOPOPLAN_MASTER_PORT": str(PORT), **env}
-    found = rank_environment(rows, row, rank, master, base)
-    if "TOPOPLAN_MASTER_PORT" not in env:
-        del found["TOPOPLAN_MASTER_PORT"]
-    if NCCL_TOPO_FILE:
-        found.setdefault("NCCL_TOPO_FILE", NCCL_TOPO_FILE)
-    kept = []
-    if env.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun has the store, wherever its first agent is
-        kept += ["MASTER_ADDR", "MASTER_PORT"]
-    if env.get("TOPOPLAN_GPUS") == "off":
-        kept += ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"]
-    for name in kept:
-        found.pop(name, None)
-        found.update({name: env[name]} if name in env else {})
-    return found
+    return planned_rank(rows, row, rank, env, PORT, NCCL_TOPO_FILE)
 
 
 def of_node(rows: Sequence[PodRow], row: PodRow, env: Mapping[str, str]) -> dict[str, str]:
