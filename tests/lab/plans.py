@@ -15,9 +15,9 @@ SEEDS = (0, 1, 2)
 SAY = 'HOST=$(uname -n) LOCAL_RANK=${LOCAL_RANK:-} CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-}"'
 
 
-def probe(rank_variable: str) -> list[str]:
+def probe(rank_variable: str, then: str = ":") -> list[str]:
     """A command that prints one line: the rank by the launcher's own variable, the host, and what the files set."""
-    return ["sh", "-c", f'echo "RANK=${{{rank_variable}}} {SAY}']
+    return ["sh", "-c", f'echo "RANK=${{{rank_variable}}} {SAY}; {then}']
 
 
 def cluster(names: Iterable[str], gpus: int = GPUS) -> Fabric:

@@ -13,6 +13,7 @@ import pytest
 from tests.lab.plans import SEEDS, any_order, cluster, probe
 from tests.lab.tools import find
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
+from topoplan.launchers.portable.probe import LAST_S
 from topoplan.model.placement import RankPlacement
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.lab
 RACKS = {"h0": 0, "h1": 1, "h2": 0, "h10": 1, "gpu-1.a.example": 0, "gpu-1.b.example": 1, "RackB-7": 0}
 HEAD = "h0"
 OPENMPI = get_launcher("openmpi")
-PROBE = probe("OMPI_COMM_WORLD_RANK")
+PROBE = probe("OMPI_COMM_WORLD_RANK", f"sleep {LAST_S}")
 Write = Callable[[Mapping[str, LaunchFile]], Path]
 
 

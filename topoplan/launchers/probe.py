@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from topoplan.launchers.base import LaunchFile
 from topoplan.launchers.bundle import bundle
+from topoplan.launchers.portable.probe import LAST_S
 from topoplan.launchers.portable.whoami import HOST_VARIABLES, LOCAL_VARIABLES, RANK_VARIABLES, WORLD_VARIABLES
 from topoplan.launchers.shell import comment, fill
 
@@ -60,6 +61,9 @@ line=$(
     printf '"hcas": %s, "nics": [%s], "pid": %s}' "$(json "${NCCL_IB_HCA-}")" "$nics" "$$"
 )
 printf '%s\\n' "$line"
+if [ -n "${PMIX_RANK-}" ]; then
+    sleep @LAST_S@ # Open MPI 5 may miss the end of a process that ends at once
+fi
 """
 
 
@@ -80,6 +84,7 @@ def probe_files() -> dict[str, LaunchFile]:
             "WORLD_TEXT": _first_set(WORLD_VARIABLES),
             "LOCAL_TEXT": _first_set(LOCAL_VARIABLES),
             "HOST_TEXT": _first_set(("TOPOPLAN_HOST", *HOST_VARIABLES), "$(uname -n)"),
+            "LAST_S": str(LAST_S),
         },
     )
     return {PROBE: LaunchFile(program, executable=True), SHELL_PROBE: LaunchFile(shell, executable=True)}

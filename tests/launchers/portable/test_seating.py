@@ -185,7 +185,7 @@ class Agent:
             self.rank = self.handler.next_rendezvous().rank
         except SystemExit as end:
             self.rank = f"exit {end.code}"
-        except _Error as error:
+        except (_Error, RuntimeError) as error:
             self.rank = type(error).__name__
 
     def end(self) -> int | str | None:
@@ -234,8 +234,16 @@ def test_a_spare_ends_with_the_store() -> None:
     meeting = Meeting(3)
     h0, h1, s0 = (Agent(meeting, row).go() for row in (*ROWS[:2], spare("s0")))
     assert (h0.end(), h1.end()) == (0, 1)
+    until(lambda: s0.handler._standing_by)
     s0.handler._round.gone = True
     assert s0.end() == "exit 0"
+
+
+@pytest.mark.parametrize(("me", "end"), [(spare("s0"), "exit 0"), (ROWS[0], "RuntimeError")])
+def test_a_store_that_goes_in_the_midst_of_a_round_ends_a_spare_and_fails_a_host(me: PodRow, end: str) -> None:
+    meeting = Meeting(1)
+    meeting._round.gone = True
+    assert Agent(meeting, me).go().end() == end
 
 
 def test_a_spare_that_comes_late_waits_and_a_host_does_not() -> None:
@@ -265,8 +273,8 @@ def test_two_agents_of_one_host_are_refused(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_leader_that_dies_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seating, "_GATHER_S", 0.05)
-    monkeypatch.setattr(seating, "_SLACK_S", 0.05)
+    monkeypatch.setattr(seating, "_GATHER_S", 0.5)  # long enough for the others' threads on a busy machine
+    monkeypatch.setattr(seating, "_SLACK_S", 0.5)
     meeting = Meeting(3)
     leader = threading.Thread(target=meeting.come)  # comes first, and says nothing
     leader.start()

@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 
 from topoplan.launchers.portable.whoami import (
@@ -22,6 +23,9 @@ from topoplan.launchers.portable.whoami import (
 )
 
 PROBE_FORMAT = "topoplan-probe/1"
+# Open MPI 5 may miss the end of a process that ends while others are being started, and mpirun then waits for ever
+# (openpmix/prrte issue 1839): 6 of 100 runs of twelve `echo` on seven hosts did, none of 100 that waited a second.
+LAST_S = 1
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 
@@ -94,6 +98,8 @@ def main() -> int:
     line = json.dumps(observe(environment())) + "\n"
     sys.stdout.flush()
     os.write(1, line.encode())
+    if "PMIX_RANK" in os.environ:
+        time.sleep(LAST_S)
     return 0
 
 

@@ -6,13 +6,14 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from topoplan.launchers.portable.pod_table import PodRow, ib_devices, say, stop
 
 _POLL_S = 0.2
 _GATHER_S = 30  # assumed: an agent that joined a round and says nothing for so long is dead
 _SLACK_S = 10  # assumed: the leader's answer is there so long after it has gathered, or the leader is dead
+_GONE = "ends: the host that agents meet at has gone, with the job or for good"
 _SEATS, _AGAIN = "seats", "again"  # keys of a round's store
 
 
@@ -110,7 +111,12 @@ class PlanRendezvous:
 
         deadline = time.monotonic() + self._join_seconds
         while True:
-            seats = self._one_round()
+            try:
+                seats = self._one_round()
+            except (RuntimeError, torchs.RendezvousConnectionError):  # a store that is gone: its own error or torch's
+                if self._me.ranks:
+                    raise
+                self._leave(_GONE)
             empty = [row for row in self._rows if row.number not in seats]
             if empty:
                 reason = f"no host for ranks {empty[0].ranks[0]} to {empty[0].ranks[-1]} of {empty[0].host}"
@@ -222,15 +228,12 @@ class PlanRendezvous:
                     break
                 if self._inner.is_closed():
                     self._leave("was not needed")
-            except (
-                RuntimeError,
-                torchs.RendezvousConnectionError,
-            ):  # of a store that is gone, by its own name or torch's
-                self._leave("ends: the host that agents meet at has gone, with the job or for good")
+            except (RuntimeError, torchs.RendezvousConnectionError):
+                self._leave(_GONE)
             time.sleep(_POLL_S)
         self._standing_by = False
 
-    def _leave(self, why: str) -> None:
+    def _leave(self, why: str) -> NoReturn:
         """End this agent.
 
         torch has RendezvousGracefulExitError for this, after which its launcher asks a result of None whether it failed
