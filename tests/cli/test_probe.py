@@ -35,7 +35,7 @@ def lines(plan: Path) -> list[dict[str, object]]:
         if host not in done:
             command = [str(plan / "launch/openmpi/topoplan-env"), str(plan / "launch/probe/topoplan-probe")]
             told = {"OMPI_COMM_WORLD_RANK": str(rank), "TOPOPLAN_HOST": host}
-            out = subprocess.run(command, env=env | told, capture_output=True, text=True, check=True, timeout=20)
+            out = subprocess.run(command, env=env | told, capture_output=True, text=True, check=True, timeout=180)
             done[host] = json.loads(out.stdout)
             assert done[host]["gpu"] == gpu
         found.append({**done[host], "rank": rank, "gpu": gpu, "pid": rank})

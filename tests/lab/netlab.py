@@ -101,7 +101,7 @@ class Lab:
         return f"{self.prefix}-{host}"
 
     def run(
-        self, host: str, command: Sequence[str], env: Mapping[str, str] | None = None, timeout: float = 60
+        self, host: str, command: Sequence[str], env: Mapping[str, str] | None = None, timeout: float = 180
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on a host to its end; stderr is kept apart.
 

@@ -58,7 +58,7 @@ class SlurmLab:
         The nodes are not idle in time; ends with the logs.
     """
 
-    def __init__(self, lab: Lab, cpus: int = 4, wait: float = 90) -> None:
+    def __init__(self, lab: Lab, cpus: int = 4, wait: float = 180) -> None:
         self.lab, self.cpus, self.wait = lab, cpus, wait
         self.head = next(iter(lab.racks))
         # A short path: the socket of munged must fit into 108 bytes.
@@ -80,7 +80,7 @@ class SlurmLab:
         self._stop()
 
     def run(
-        self, *command: str, env: Mapping[str, str] | None = None, timeout: float = 90
+        self, *command: str, env: Mapping[str, str] | None = None, timeout: float = 180
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of Slurm on the head."""
         return self.lab.run(self.head, command, {**self.env, **(env or {})}, timeout)

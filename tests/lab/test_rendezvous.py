@@ -99,7 +99,7 @@ def test_a_lost_host_is_replaced_by_the_spare(
     lab.kill(lost)
     job.running.pop(lost).communicate()
     seen = read_observed(job.wait_for("second", RANKS)).order
-    said = {host: process.communicate(timeout=60)[1] for host, process in job.running.items()}
+    said = {host: process.communicate(timeout=180)[1] for host, process in job.running.items()}
 
     node = hosts.index(lost)
     assert [seat.host for seat in seen if seat] == [
@@ -132,7 +132,7 @@ def test_collectives_go_on_without_the_lost_host(
     seen = read_observed(job.wait_for("second", len(hosts))).order
     assert [seat.host for seat in seen if seat] == [*hosts[:2], spare, *hosts[3:]]
     for process in job.running.values():
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=180) == 0
 
 
 def test_the_installed_handler_and_a_spare_that_is_not_needed(

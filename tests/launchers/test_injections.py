@@ -61,7 +61,7 @@ def run(command: list[str], folder: Path, tools: Path, **more: str) -> str:
     told = {"TOPOPLAN_HOST": "h6", "TOPOPLAN_LOCAL_RANK": "0", "SLURM_JOB_ID": "7", "TOPOPLAN_CLAIM": "off"}
     inside = {"TOPOPLAN_JOB": "/dev/null", "TOPOPLAN_OUT": str(folder / "out"), "TOPOPLAN_FOLDER": str(folder)}
     env = {"PATH": f"{tools}:{os.environ['PATH']}", **told, **inside, **more}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=180)
     return done.stdout + done.stderr
 
 

@@ -36,7 +36,7 @@ def run_probe(folder: Path, name: str, **env: str) -> dict[str, object]:
     program.write_text(probe_files()[name].text)
     command = ["/bin/sh", str(program)] if name == SHELL_PROBE else [old_python(), "-I", str(program)]
     path = {"PATH": os.defpath} if name == SHELL_PROBE else {}
-    out = subprocess.run(command, env={**path, **env}, capture_output=True, text=True, check=True, timeout=20, cwd="/")
+    out = subprocess.run(command, env={**path, **env}, capture_output=True, text=True, check=True, timeout=180, cwd="/")
     assert out.stderr == ""
     assert out.stdout.count("\n") == 1
     line = json.loads(out.stdout)

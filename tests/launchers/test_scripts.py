@@ -25,7 +25,7 @@ PROBE = [
 
 def run(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
     clean = {"PATH": os.environ["PATH"], **env}
-    return subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=20)
+    return subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=180)
 
 
 def program(folder: Path, name: str, text: str) -> str:

@@ -70,5 +70,5 @@ def test_any_program_comes_back_word_for_word(text: str) -> None:
     from topoplan.launchers.shell import default_arguments
 
     script = default_arguments(values["program"]) + 'printf "%s\\n" "$@"'
-    result = subprocess.run(["sh", "-c", script], capture_output=True, check=True, timeout=20)
+    result = subprocess.run(["sh", "-c", script], capture_output=True, check=True, timeout=180)
     assert result.stdout.decode() == "".join(f"{word}\n" for word in values["program"])

@@ -35,7 +35,7 @@ def folder(placement_of: Place, write_all: Write) -> Path:
 def srun(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     given = {"PATH": f"{folder}:{os.environ['PATH']}", **env}
     command = [str(folder / SRUN), *words]
-    return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=30, cwd="/")
+    return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=180, cwd="/")
 
 
 def shown(folder: Path, **env: str) -> list[str]:
@@ -82,7 +82,7 @@ def test_containers_see_the_folder(folder: Path) -> None:
     odd = folder.rename(folder.with_name("a:b"))
     refused = subprocess.run(
         [str(odd / SRUN), "prog"], env={"PATH": f"{os.environ['PATH']}", "SLURM_JOB_ID": "1", "SRUN_OPTIONS": image},
-        capture_output=True, text=True, check=False, timeout=30, cwd="/",
+        capture_output=True, text=True, check=False, timeout=180, cwd="/",
     )  # fmt: skip
     assert refused.returncode != 0
 

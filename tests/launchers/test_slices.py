@@ -39,7 +39,7 @@ def run(folder: Path, name: str, file: str, *command: str, listed: str, **env: s
     tool.chmod(0o755)
     clean = {"PATH": f"{folder}:{os.environ['PATH']}", "TOPOPLAN_HOST": "h0", **env}
     return subprocess.run(
-        [str(folder / file), *command], env=clean, capture_output=True, text=True, check=False, timeout=20
+        [str(folder / file), *command], env=clean, capture_output=True, text=True, check=False, timeout=180
     )
 
 

@@ -21,7 +21,9 @@ def _some(values: list[str]) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(values), min_size=1, max_size=len(values), unique=True)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     ratios=st.lists(st.integers(1, 9), min_size=1, max_size=4, unique=True),
     routings=_some(["ecmp", "adaptive", "static"]),

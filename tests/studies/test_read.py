@@ -120,7 +120,9 @@ def test_grids_without_end_are_refused_at_once(tmp_path: Path) -> None:
             parse_study(text, "study.yaml", folder=tmp_path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(at=st.integers(0, len(STUDY) - 1), cut=st.integers(0, 12), put=st.text("[]{}:,-'\"&*!\n a1\0é%", max_size=6))
 def test_damaged_studies_are_refused_or_read(tmp_path: Path, at: int, cut: int, put: str) -> None:
     text = STUDY[:at] + put + STUDY[at + cut :]

@@ -64,7 +64,7 @@ def oversubscribed() -> Fabric:
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
-        found = subprocess.run([PYTHON, "-c", "import simgrid"], capture_output=True, check=False, timeout=60)
+        found = subprocess.run([PYTHON, "-c", "import simgrid"], capture_output=True, check=False, timeout=180)
     except OSError as error:
         cannot_run(str(error))
     if found.returncode:

@@ -65,7 +65,7 @@ def test_open_mpi_starts_every_rank_on_its_node(seed: int, tmp_path: Path) -> No
     for pod, node in zip(pods, generator.permutation(fabric.host_names), strict=True):
         (tmp_path / pod.partition(".")[0]).mkdir()
         start = [str(agent), pod, *program, "worker", "true"]
-        subprocess.run(start, env={**env, "TOPOPLAN_HOST": str(node)}, check=True, timeout=20)
+        subprocess.run(start, env={**env, "TOPOPLAN_HOST": str(node)}, check=True, timeout=180)
     result = subprocess.run(
         [*program, "launch", "sh", "-c", SHOW], env=env, capture_output=True, text=True, check=False, timeout=100
     )

@@ -30,7 +30,7 @@ def folder(placement_of: Place, write_all: Write) -> Path:
 
 def program(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-I", str(folder / RENDEZVOUS), *words]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60, cwd="/")
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=180, cwd="/")
 
 
 @pytest.mark.parametrize("file", [RENDEZVOUS, SHIM])
@@ -82,7 +82,7 @@ def test_without_torch_it_says_so(folder: Path, tmp_path: Path) -> None:
     code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; sys.argv = ['x']; exec(open({file!r}).read())"
     command = [sys.executable, "-c", code]
     env = {"TOPOPLAN_HOST": "a"}
-    bare = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    bare = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=180)
     assert (bare.returncode, "has no torch" in bare.stderr) == (6, True)
 
 

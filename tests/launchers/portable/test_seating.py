@@ -165,7 +165,7 @@ def torch(monkeypatch: pytest.MonkeyPatch) -> None:
 class Agent:
     """One host's agent in a thread."""
 
-    def __init__(self, meeting: Meeting, me: PodRow, processes: int = 2, join_seconds: float = 20) -> None:
+    def __init__(self, meeting: Meeting, me: PodRow, processes: int = 2, join_seconds: float = 60) -> None:
         self.inner = Inner(meeting)
         spares = [spare("s0"), spare("s1")]
         self.handler = PlanRendezvous(
@@ -190,12 +190,12 @@ class Agent:
 
     def end(self) -> int | str | None:
         assert self._thread is not None
-        self._thread.join(20)
+        self._thread.join(60)
         return self.rank
 
 
 def until(what: Any) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -280,7 +280,7 @@ def test_a_leader_that_dies_does_not_hold_up_the_others(monkeypatch: pytest.Monk
     leader.start()
     until(lambda: meeting._came == 1)
     h0, h1 = (Agent(meeting, row).go() for row in ROWS[:2])
-    leader.join(20)
+    leader.join(60)
     meeting.alive = 2
     assert (h0.end(), h1.end()) == (0, 1)
 

@@ -26,7 +26,9 @@ def test_a_placement_is_asked_about_once(fabrics: Fabrics, random_jobs: Jobs) ->
     assert problem.once(price, first) is problem.once(price, first.copy())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(leaves=st.lists(st.integers(1, 4), min_size=1, max_size=4), spare=st.integers(0, 3), seed=st.integers(0, 99))
 def test_ranks_follow_their_blocks(
     fabrics: Fabrics, random_jobs: Jobs, leaves: list[int], spare: int, seed: int

@@ -18,7 +18,9 @@ from topoplan.solvers.ranks.replan import Previous, key_of, replan_ranks
 QUICK = RankParams(2000, exact=None)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     leaves=st.lists(st.integers(2, 5), min_size=2, max_size=5),
     lost=st.sets(st.integers(0, 7), min_size=1, max_size=2),

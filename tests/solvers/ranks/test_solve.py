@@ -40,7 +40,9 @@ def solved(fabric: Fabric, traffic: Traffic, objective: str = "exposed_ms", seed
     return solution
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     leaves=st.lists(st.integers(1, 5), min_size=1, max_size=5),
     per_pod=st.integers(1, 3),

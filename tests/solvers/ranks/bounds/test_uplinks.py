@@ -53,7 +53,9 @@ def thin(fabric: Fabric, links: float, bandwidth: float = NIC) -> Fabric:
     return replace(fabric, groups=groups)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     leaves=st.sampled_from([[1, 1], [2, 2], [1, 3], [2, 1, 2], [1, 1, 1, 1], [3, 2]]),
     per_pod=st.integers(1, 2),
