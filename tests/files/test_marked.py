@@ -1,6 +1,5 @@
 import contextlib
 import json
-import time
 from typing import cast
 
 import pytest
@@ -8,6 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.memory import at_most
 from topoplan.errors import InputError
 from topoplan.files import emit, marked
 from topoplan.files.marked import parse
@@ -74,10 +74,8 @@ def test_refuses(text: str, place: str, problem: str) -> None:
 
 
 def test_alias_bomb_is_bounded() -> None:
-    started = time.process_time()
-    with pytest.raises(InputError):
+    with at_most(1), pytest.raises(InputError):
         parse(BOMB * 1, "f")
-    assert time.process_time() - started < 0.5
 
 
 def test_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

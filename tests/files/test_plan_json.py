@@ -1,5 +1,4 @@
 import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -171,15 +170,11 @@ def test_not_a_plan(text: str, place: str) -> None:
     assert str(caught.value.place) == place
 
 
-def test_65536_ranks_are_quick(plan: Plan, fabric: Fabric) -> None:
+def test_65536_ranks_read_back(plan: Plan, fabric: Fabric) -> None:
     gpus = np.flatnonzero(fabric.gpu_free)[:65528]
     large = replace(plan, placement=RankPlacement(fabric, np.random.default_rng(0).permutation(gpus)))
-    started = time.process_time()
     text = format_plan(large)
-    written = time.process_time()
     again = parse_plan(text, fabric)
-    assert written - started < 1  # about 0.07 s
-    assert time.process_time() - written < 1
     assert again.placement is not None
     assert large.placement is not None
     assert np.array_equal(again.placement.gpu, large.placement.gpu)
