@@ -301,6 +301,12 @@ def _scale_up(parts: HostParts, known: HostType | None, notes: Notes) -> tuple[t
         notes.warnings.append(
             "links do not join all GPUs of a domain alike; its bandwidth is that of the GPU with the fewest"
         )
+    left = _left_out(joined)
+    if left:
+        notes.warnings.append(
+            f"NVLink joins {joined.size} of the {parts.gpus} GPUs, but not {left}: unless the host is built so, "
+            "links or Fabric Manager are down"
+        )
     if known is not None and known.scale_up_gpus == joined.size and known.scale_up_bandwidth_bytes_per_s > 0:
         notes.assumed.append(f"NVLink bandwidth of a GPU: that of {known.name}, which the user named")
         return joined.domains, joined.size, known.scale_up_bandwidth_bytes_per_s
@@ -314,6 +320,13 @@ def _scale_up(parts: HostParts, known: HostType | None, notes: Notes) -> tuple[t
         f"scale-up bandwidth of a GPU: {total} each direction, {joined.links} links of {each} ({title})"
     )
     return joined.domains, joined.size, speed
+
+
+def _left_out(joined: Joined) -> str:
+    """GPUs in smaller domains than the largest, for people; "" where all domains are alike."""
+    sizes = Counter(joined.domains)
+    out = [gpu for gpu, domain in enumerate(joined.domains) if sizes[domain] < joined.size]
+    return ", ".join(f"GPU {gpu}" for gpu in out[:8]) + (" ..." if len(out) > 8 else "")
 
 
 def _assumed_scale_up(parts: HostParts, known: HostType | None, notes: Notes) -> tuple[tuple[int, ...], int, float]:

@@ -25,7 +25,7 @@ from topoplan.topologies.reading import SNIFF_CHARS, ReadOptions, fabric_name
 MOST_LINKS = 18  # of one GPU: NVLink 4 and 5 (see devices.py)
 _PATHS = {"PIX": Path.PIX, "PXB": Path.PXB, "PHB": Path.PHB, "NODE": Path.NODE, "SYS": Path.SYS, "SOC": Path.SYS}
 _BY_LINKS = {18: "90", 12: "80"}  # links of a GPU -> sm; fewer are too many GPUs' to tell
-TRAY = 4  # GPUs of a GB200 tray: their NICs hang from the other side of Grace, so that all are SYS
+TRAY = 4  # GPUs of a GB200 or GB300 tray, whose memory Grace counts as NUMA nodes; GB200's NICs are all SYS
 
 
 def sniff(text: str) -> bool:
@@ -96,8 +96,12 @@ def _generation(
     found = devices.by_name(text)
     if found is not None or joined is None or joined.size == 1:
         return found
-    if joined.links == MOST_LINKS and len(table.gpus) == TRAY and table.nics and (paths == Path.SYS).all():
-        notes.assumed.append("GPUs: GB200, as 4 GPUs with NV18 and no NIC nearer than SYS are a tray of NVL72")
+    far = bool(table.nics) and bool((paths == Path.SYS).all())
+    if joined.links == MOST_LINKS and len(table.gpus) == TRAY and (far or len(table.own_memory) == TRAY):
+        why = "no NIC nearer than SYS" if far else "NUMA nodes of their own"
+        notes.assumed.append(
+            f"GPUs: GB200, as 4 GPUs with NV18 and {why} are a tray of NVL72; GB300 shows the same with faster NICs"
+        )
         notes.warnings.append("NVLink may go on beyond this host (NVL72): ClusterUUID and clique of the hosts tell")
         return devices.by_number(sm="100")
     sm = _BY_LINKS.get(joined.links, "")

@@ -15,6 +15,7 @@ MAX_TABLES = 1000  # in one text
 MAX_HEADER = 12  # lines that a terminal may break the header into
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 _CELL = re.compile(r"X|NV\d{1,3}|PIX|PXB|PHB|NODE|SYS|SOC")
+_CELLS = re.compile(rf"(?:{_CELL.pattern})+")  # several where a terminal broke the line and both parts were joined
 _GPU = re.compile(r"GPU\d{1,4}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _GLUED = re.compile(r"(?<=\d)(?=(?:NIC|GPU)\d)")  # columns of two-digit NICs run into each other
@@ -34,6 +35,8 @@ class Table:
         Label of a row -> its cells in the order of `columns`.
     numa
         NUMA node of each GPU, as text; its CPUs where the table has no NUMA nodes.
+    own_memory
+        GPUs whose memory is a NUMA node of its own, as that of Grace's GPUs is (column GPU NUMA ID).
     names
         Device name of each NIC label, from the legend.
     legend
@@ -48,6 +51,7 @@ class Table:
     rows: dict[str, list[str]]
     line: int
     numa: dict[str, str] = field(default_factory=dict)
+    own_memory: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     legend: str = ""
     more: int = 0
@@ -176,7 +180,9 @@ def _read_rows(table: Table, listed: Sequence[tuple[int, str]], start: int, path
             message = f"row {found[0]} has {len(cells)} cells for {width} columns"
             raise InputError(message, place=Place(path, number), hint="print the table again, in a wide terminal")
         table.rows[found[0]] = cells + [""] * (width - len(cells))
-        table.numa[found[0]] = _numa(tail)
+        table.numa[found[0]], node = _numa(tail)
+        if node:
+            table.own_memory.add(found[0])
     missing = [gpu for gpu in gpus if gpu not in table.rows]
     if missing:
         message = f"{missing[0]} has a column but no row: the table is cut off"
@@ -194,17 +200,21 @@ def _cells(text: str, width: int) -> tuple[list[str], str]:
     cells: list[str] = []
     end = 0
     for match in re.finditer(r"\S+", text):
-        if len(cells) == width or not _CELL.fullmatch(match[0]):
+        if len(cells) == width or not _CELLS.fullmatch(match[0]):
             break
-        cells.append(match[0])
+        cells += _CELL.findall(match[0])
         end = match.end()
-    return cells, text[end:]
+    return cells[:width], text[end:]
 
 
-def _numa(tail: str) -> str:
-    """First NUMA node of the columns behind the cells; the CPUs where there is no such column; "" for neither."""
+def _numa(tail: str) -> tuple[str, bool]:
+    """First NUMA node of the columns behind the cells, their CPUs where there is no such column, "" for neither.
+
+    And whether the column after it gives the GPU a node of its own.
+    """
     parts = tail.split("\t")[1:] if "\t" in tail else re.split(r"\s{2,}", tail.strip())
     parts = [part.strip() for part in parts]
-    cpus, nodes = [*parts, "", ""][:2]
+    cpus, nodes, *rest = [*parts, "", ""]
     node = re.match(r"\d+", nodes)
-    return f"node {node[0]}" if node else f"CPUs {cpus}" if re.match(r"\d", cpus) else ""
+    shown = f"node {node[0]}" if node else f"CPUs {cpus}" if re.match(r"\d", cpus) else ""
+    return shown, any(part.isdecimal() for part in rest)

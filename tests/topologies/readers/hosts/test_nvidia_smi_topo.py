@@ -81,6 +81,7 @@ def test_nics_go_by_path_and_are_named_by_the_legend() -> None:
         table(switched(2, 12, SCRAMBLED), list(NAMES.values())),  # old drivers name the columns themselves
         "\tGPU0\tGPU1\nGPU0\tX\tOK\nGPU1\tOK\tX\n\n" + PLAIN,  # topo -p2p stands before it
         PLAIN + legend({"NIC7": "mlx5_bond_0"}),
+        PLAIN.replace("NV12\tNODE", "NV12NODE"),  # cells run into each other where a terminal broke the line
         PLAIN.replace("CPU Affinity", "CPU Affi        nity"),  # a terminal broke the line, and it was joined again
     ],
 )
@@ -99,6 +100,25 @@ def test_numa_nodes_may_be_lists_empty_or_missing() -> None:
     assert host(table(cells, numa=["0,3-9,11-17", "1", "0"])).switches == (0, 1, 0)
     assert host(table(cells, numa=["N/A"] * 3)).switches == (0, 1, 2)  # by their CPUs
     assert host("\tGPU0\tGPU1\tGPU2\nGPU0\t X \tSYS\tSYS\nGPU1\tSYS\t X \tSYS\nGPU2\tSYS\tSYS\t X \n").switches == ()
+
+
+@pytest.mark.parametrize(("own", "each"), [("2", 900e9), ("N/A", 450e9)])
+def test_memory_that_is_a_numa_node_means_grace(own: str, each: float) -> None:
+    text = table(
+        switched(4, 18, [["PIX" if n == g else "SYS" for n in range(4)] for g in range(4)]),
+        ["mlx5_0", "mlx5_1", "mlx5_2", "mlx5_3"],
+    )
+    assert host(text.replace("N/A", own)).scale_up_bandwidth_bytes_per_s == each
+
+
+def test_a_gpu_whose_nvlink_is_down_is_named() -> None:
+    cells = switched(8, 18)
+    for other in range(8):
+        cells[2][other] = cells[other][2] = "NODE"
+    found = read(table(cells))
+    assert found.host_types[0].domain_of_gpu == (0, 0, 1, 0, 0, 0, 0, 0)
+    assert any("7 of the 8 GPUs, but not GPU 2" in line for line in found.warnings)
+    assert not any("but not" in line for line in read(table(switched(8, 18))).warnings)
 
 
 def test_nvlink_pairs_of_any_shape() -> None:
