@@ -17,16 +17,15 @@ from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric, HostType, IntArray, Island
 from topoplan.topologies.hosts import devices
 from topoplan.topologies.hosts.nvlink import Joined, join
-from topoplan.topologies.hosts.parts import FoundNic, HostParts, Notes, check_size, host_fabric, host_type
+from topoplan.topologies.hosts.parts import HostParts, Notes, check_size, host_fabric, host_type
 from topoplan.topologies.hosts.pci_tree import Spot, paths, switches
+from topoplan.topologies.readers.hosts.nccl_nets import bare_hex, net_elements, nets, pci_id, transfers
 from topoplan.topologies.reading import ReadOptions, clean_name, fabric_name, lines
 from topoplan.topologies.xml_tree import Element, parse_xml, root_tag
 
 GPU, NIC, BRIDGE, OTHER = "GPU", "NIC", "bridge", "other"
 MAX_LINKS = 1024  # of one <nvlink> element; NVLink 5 has 18 a GPU
 MAX_HOSTS = 1024  # in one fused dump; an NVLink domain spans at most 72 GPUs today
-MAX_MEGABITS = 10_000_000  # of one NIC; more is a unit gone wrong, as Slingshot's driver has it
-DEFAULT_MEGABITS = 10_000  # NCCL takes nets without a speed for 10 Gb/s (topo.cc)
 _NUMBER = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)")
 # PCI class prefix -> what it is: 0302, 0300 and 0380 GPUs, 12 AMD accelerators, 02 network, 0604 PCIe bridge,
 # 0801 the data-direct function of ConnectX-8, under which its network function hangs
@@ -82,6 +81,8 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
     names = [name] if len(types) == 1 else [f"{clean_name(name) or 'host'}-{n}" for n in range(len(types))]
     if len(types) > 1:
         notes.assumed.append(f"names of the {len(types)} hosts: numbers, as the file tells them apart by a hash alone")
+    if len(hosts) == 1 and any(_switched(gpu.element) and any(gpu.element.all("c2c")) for gpu in hosts[0].gpus):
+        notes.warnings.append("NVLink may go on beyond this host (NVL72): ClusterUUID and clique of the hosts tell")
     return host_fabric(list(zip(names, types, strict=True)), _island(hosts, types, notes), path, options, notes)
 
 
@@ -136,19 +137,11 @@ def _kind(element: Element) -> str:
     if tags & {"nic", "net"}:
         return NIC
     number = element.get("class").lower().removeprefix("0x")
-    vendor = _hex(element.get("vendor"))
+    vendor = bare_hex(element.get("vendor"))
     kind = next((kind for prefix, kind in _CLASSES if number.startswith(prefix)), OTHER)
     if not number and "pci" not in tags:
         kind = GPU if vendor in devices.GPU_VENDORS else NIC if vendor in devices.ADAPTER_VENDORS else OTHER
     return OTHER if kind == GPU and (vendor in devices.CONSOLE_VENDORS or "pci" in tags) else kind
-
-
-def _hex(text: str) -> str:
-    return text.lower().removeprefix("0x")
-
-
-def _pci_id(element: Element) -> str:
-    return f"{_hex(element.get('vendor'))}:{_hex(element.get('device'))}"
 
 
 # ---- a host ------------------------------------------------------------------------------------------------------
@@ -161,10 +154,11 @@ def _host_type(found: _Found, name: str, path: str, options: ReadOptions, notes:
         known, nics = _guess(found.unknown, notes)
     gpus = sorted(known, key=_gpu_order) or _implied_gpus(nics, notes)
     guessed = bool(known) and not found.gpus
-    named = any(map(_net_elements, nics))
+    ports = frozenset(net.get("name") for device in nics for net in net_elements(device.element))
+    named = bool(ports)
     if not named:  # drivers number nameless ones by bus id
         nics = sorted(nics, key=_bus)
-    listed = [(device, nic) for device in nics for nic in _nets(device, named)]
+    listed = [(device, nic) for device in nics for nic in nets(device.element, ports)]
     check_size(len(gpus), len(listed), path)
     path_of, hops = paths([gpu.spot for gpu in gpus], [device.spot for device, _ in listed])
     generation = _generation(gpus)
@@ -180,6 +174,7 @@ def _host_type(found: _Found, name: str, path: str, options: ReadOptions, notes:
         switches([gpu.spot for gpu in gpus]),
     )
     _check_order(found.gpus, notes)
+    _check_parts(found.gpus, notes)
     return host_type(parts, name, options, notes)
 
 
@@ -207,6 +202,12 @@ def _check_order(gpus: Sequence[_Device], notes: Notes) -> None:
     devs = [_gpu_order(d)[0] for d in gpus if _gpu(d) is not None]
     if devs and max(devs) >= len(gpus):
         notes.warnings.append(f"GPUs {min(devs)} to {max(devs)} are numbered from 0: the file shows a part of a host")
+
+
+def _check_parts(gpus: Sequence[_Device], notes: Notes) -> None:
+    inside = [[child for child in gpu.element.children if child.tag == "gpu"] for gpu in gpus]
+    if any(len(found) > 1 for found in inside):
+        notes.warnings.append("several <gpu> of one PCI device (MLOPart, or ranks that share it) count as one GPU")
 
 
 def _guess(unknown: list[_Device], notes: Notes) -> tuple[list[_Device], list[_Device]]:
@@ -242,12 +243,12 @@ def _generation(gpus: Sequence[_Device]) -> devices.Generation | None:
         gpu = _gpu(device)
         if gpu is not None and (gpu.get("sm") or gpu.get("gcn")):
             return devices.by_number(sm=gpu.get("sm"), gcn=gpu.get("gcn"))
-    return next((g for d in gpus if (g := devices.by_number(pci=_pci_id(d.element)))), None)
+    return next((g for d in gpus if (g := devices.by_number(pci=pci_id(d.element)))), None)
 
 
 def _by_slot(gpus: Sequence[_Device]) -> devices.Generation | None:
     """Generation that has PCIe of the GPUs' speed: gen 3 V100, gen 4 A100, gen 5 H100."""
-    speed = max((_transfers(device.element) for device in gpus), default=0.0)
+    speed = max((transfers(device.element) for device in gpus), default=0.0)
     sm = next((sm for least, sm in ((32, "90"), (16, "80"), (8, "70")) if speed >= least), "")
     return devices.by_number(sm=sm) if sm else None
 
@@ -263,11 +264,12 @@ def _joined(gpus: Sequence[_Device], notes: Notes) -> Joined | None:
     direct, switched = _no_links(len(gpus))
     itself = False
     for g, device in enumerate(gpus):
-        switched[g] = _switched(device.element)
         for link in _links(device.element):
             other = number.get(link.get("target").lower(), -1)
             itself |= other == g
-            if other >= 0 and other != g and not _to_switch(link):
+            if _to_switch(link) or (other < 0 and not link.get("tclass")):  # as NCCL takes what it cannot see
+                switched[g] += _count(link)
+            elif other >= 0 and other != g:
                 direct[g, other] += _count(link)
     if itself:
         notes.warnings.append("an NVLink that leads from a GPU to itself is ignored")
@@ -285,7 +287,7 @@ def _links(element: Element) -> list[Element]:
 
 
 def _to_switch(link: Element) -> bool:
-    number = _hex(link.get("tclass"))
+    number = bare_hex(link.get("tclass"))
     return number.startswith("0680") and not number.startswith("068001")
 
 
@@ -296,50 +298,3 @@ def _switched(element: Element) -> int:
 def _count(link: Element) -> int:
     match = _NUMBER.match(link.get("count") or "1")
     return min(int(float(match[1])), MAX_LINKS) if match else 1
-
-
-# ---- NICs --------------------------------------------------------------------------------------------------------
-
-
-def _net_elements(device: _Device) -> list[Element]:
-    inside = device.element.children if device.element.tag == "nic" else [
-        net for nic in device.element.children for net in ([nic] if nic.tag == "net" else nic.children)
-    ]  # fmt: skip
-    return [net for net in inside if net.tag == "net"]
-
-
-def _nets(device: _Device, named: bool) -> list[FoundNic]:
-    """NICs of a device: a port each; where no device of the file has ports, the device itself."""
-    nets: dict[tuple[str, str], Element] = {}
-    for net in _net_elements(device):
-        nets.setdefault((net.get("name"), net.get("port")), net)
-    slot = devices.slot_bytes_per_s(_transfers(device.element), int(_first(device.element.get("link_width"))))
-    if nets:
-        return [
-            FoundNic(net.get("name"), _speed(net), slot, True, _label(net, "rail"), _label(net, "plane"))
-            for net in nets.values()
-        ]
-    if named:  # NCCL lists all nets it could use: this one it could not
-        return []
-    model = devices.adapter_bytes_per_s(_pci_id(device.element))
-    return [FoundNic("", 0.0, model or slot, not model)]
-
-
-def _first(text: str) -> float:
-    match = _NUMBER.match(text)
-    return float(match[1]) if match else 0.0
-
-
-def _transfers(element: Element) -> float:
-    return _first(element.get("link_speed"))
-
-
-def _speed(net: Element) -> float:
-    """Bytes/s of a net, 0 where its speed cannot be."""
-    megabits = _first(net.get("speed")) or DEFAULT_MEGABITS
-    return megabits * devices.GIGABIT / 1000 if megabits <= MAX_MEGABITS else 0.0
-
-
-def _label(net: Element, key: str) -> int:
-    text = net.get(key)
-    return int(text) if text.isdecimal() and len(text) < 10 else -1

@@ -68,6 +68,30 @@ def test_switches_pair_gpus_with_nics_that_the_order_would_not() -> None:
     assert kind.nic_of_gpu == (0, 1)
 
 
+def test_merged_ports_are_read_as_ports() -> None:
+    ports = [net("mlx5_0", 200_000), net("mlx5_1", 200_000)]
+    merged = net("mlx5_0+mlx5_1", 400_000)
+    hidden = [port.replace("/>", 'net="0"/>') for port in ports]
+    for nets in ((*ports, merged), (merged,), (*hidden, merged)):
+        kind = host(system(gpu("0000:11:00.0", 0) + nic("0000:12:00.0", *nets)))
+        assert [(n.name, n.bandwidth_bytes_per_s) for n in kind.nics] == [("mlx5_0", 25e9), ("mlx5_1", 25e9)]
+
+
+def test_nvlinks_to_what_nccl_cannot_see_lead_to_switches() -> None:
+    made = "".join(gpu(f"0000:1{n}:00.0", n, {"fffffff:ffff:ff": 18}).replace(' tclass="0x068000"', "") for n in (0, 1))
+    assert (host(system(made)).scale_up_gpus, host(system(made)).scale_up_bandwidth_bytes_per_s) == (2, 450e9)
+
+
+def test_a_tray_on_nvlink_switches_and_parts_of_a_gpu_are_pointed_out() -> None:
+    tray = gpu("0000:11:00.0", 0, {SWITCHES[0]: 18}, sm=100).replace("</gpu>", '<c2c bw="44712" count="10"/></gpu>')
+    assert "NVL72" in told(read(system(tray)))
+    assert "NVL72" not in told(read(system(gpu("0000:11:00.0", 0, {SWITCHES[0]: 18}))))
+    inside = '<gpu dev="0" sm="100" rank="0" mlopart="0"/><gpu dev="1" sm="100" rank="1" mlopart="1"/>'
+    parts = read(system(pci("0000:11:00.0", "0x030200", inside)))
+    assert parts.host_types[0].gpus == 1
+    assert "MLOPart" in told(parts)
+
+
 def test_nvlink_counts_of_all_switches_add_up() -> None:
     links = dict(zip(SWITCHES, (10, 8), strict=True))
     kind = host(system(bridge("0000:10:00.0", gpu("0000:11:00.0", 0, links), gpu("0000:12:00.0", 1, links))))
