@@ -214,7 +214,7 @@ def _numa(tail: str) -> tuple[str, bool]:
     """
     parts = tail.split("\t")[1:] if "\t" in tail else re.split(r"\s{2,}", tail.strip())
     parts = [part.strip() for part in parts]
-    cpus, nodes, *rest = [*parts, "", ""]
+    cpus, nodes = [*parts, "", ""][:2]
     node = re.match(r"\d+", nodes)
     shown = f"node {node[0]}" if node else f"CPUs {cpus}" if re.match(r"\d", cpus) else ""
-    return shown, any(part.isdecimal() for part in rest)
+    return shown, any(part.isdecimal() for part in parts[2:])
