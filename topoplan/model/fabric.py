@@ -15,8 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from topoplan.errors import InputError
+from topoplan.model.fabric_parts import (
+    Attachment,
+    Group,
+    Host,
+    Island,
+    Link,
+    Tier,
+    check_groups,
+    check_hosts,
+    check_members,
+    check_unique,
+)
 from topoplan.model.host_type import HostType, Nic
-from topoplan.names import check_name
 
 __all__ = [
     "FIRST_DISTANCE", "ROUTINGS", "Attachment", "BoolArray", "Fabric", "FloatArray", "Group", "Host", "HostType",
@@ -29,102 +40,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 ROUTINGS = ("adaptive", "ecmp", "static")
 FIRST_DISTANCE = 10.0  # contract of hop_bytes: 10 inside a group of the first tier, doubling with each tier above
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A level of groups; `distance` is the hop weight of two hosts that meet in one group of this tier."""
-
-    name: str
-    distance: float
-    latency_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The hosts under one switch or rail-aligned switch set of a tier.
-
-    Parameters
-    ----------
-    tier
-        Index into `Fabric.tiers`.
-    parent
-        Index of the group above in `Fabric.groups`, -1 at the top.
-    rails
-        How many rail switches the group is made of; 1 is a single switch that all rails share.
-    uplinks
-        Links that leave the group on each rail, `rails` entries; empty at the top.
-    link_bandwidth_bytes_per_s
-        Of one uplink, each direction.
-    switches
-        Names of its real switches as `Fabric.links` has them, rail by rail, as many for each, "" for one
-        that is absent; empty when unknown.
-    """
-
-    name: str
-    tier: int
-    parent: int = -1
-    rails: int = 1
-    uplinks: tuple[float, ...] = ()
-    link_bandwidth_bytes_per_s: float = 0.0
-    switches: tuple[str, ...] = ()
-
-    @property
-    def uplink_bandwidth_bytes_per_s(self) -> float:
-        """All rails together, each direction."""
-        return sum(self.uplinks) * self.link_bandwidth_bytes_per_s
-
-
-@dataclass(frozen=True, slots=True)
-class Island:
-    """An NVLink domain wider than a host: indices of its hosts and the bandwidth of one GPU, each direction."""
-
-    name: str
-    hosts: tuple[int, ...]
-    bandwidth_bytes_per_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Cables between two named switches or groups, where the real graph is known."""
-
-    a: str
-    b: str
-    count: int
-    bandwidth_bytes_per_s: float
-    plane: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """NIC `nic` of a host goes to group `group` (index) of plane `plane`."""
-
-    nic: int
-    group: int
-    plane: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A machine that a launcher starts processes on.
-
-    Parameters
-    ----------
-    type
-        Index into `Fabric.host_types`.
-    group
-        Index of the group it hangs from, -1 when the fabric has none.
-    attach
-        Where each NIC goes, when that is not simply `group`.
-    aliases
-        Its other names as (kind, name) pairs; kinds are fqdn, ip, k8s and the like.
-    """
-
-    name: str
-    type: int
-    group: int = -1
-    attach: tuple[Attachment, ...] = ()
-    aliases: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +77,11 @@ class Fabric:
             raise InputError(f"routing {self.routing!r} is not one of {', '.join(ROUTINGS)}")
         if not self.hosts:
             raise InputError("the fabric has no hosts")
-        _check_unique("group", [group.name for group in self.groups])
-        _check_unique("host type", [kind.name for kind in self.host_types])
-        _check_groups(self.tiers, self.groups)
-        _check_hosts(self)
+        check_unique("group", [group.name for group in self.groups])
+        check_unique("host type", [kind.name for kind in self.host_types])
+        check_groups(self.tiers, self.groups)
+        check_hosts(self.host_types, self.hosts, len(self.groups))
+        check_members(self.host_types, self.hosts, self.islands, self.unusable_gpus)
 
     # ---- hosts and GPUs ----------------------------------------------------------------------------------------
 
@@ -412,57 +328,3 @@ class Fabric:
     def top_distance(self) -> float:
         """Distance of two hosts that share no group of any tier."""
         return 2 * self.tiers[-1].distance if self.tiers else FIRST_DISTANCE
-
-
-def _check_unique(what: str, names: list[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InputError(f"{what} {name} is listed twice", hint=f"every {what} needs a name of its own")
-        seen.add(name)
-
-
-def _check_groups(tiers: tuple[Tier, ...], groups: tuple[Group, ...]) -> None:
-    for k, group in enumerate(groups):
-        if not 0 <= group.tier < len(tiers):
-            raise InputError(f"group {group.name}: its tier does not exist")
-        if group.parent == k or group.parent >= len(groups):
-            raise InputError(f"group {group.name}: its parent does not exist")
-        if group.parent >= 0 and groups[group.parent].tier <= group.tier:
-            raise InputError(
-                f"group {group.name}: its parent {groups[group.parent].name} is not of a tier above it",
-                hint="list tiers closest to the host first; groups must not form a cycle",
-            )
-        if group.parent >= 0 and len(group.uplinks) != group.rails:
-            raise InputError(f"group {group.name}: {len(group.uplinks)} uplink counts for {group.rails} rails")
-        if any(count < 0 or not np.isfinite(count) for count in group.uplinks):
-            raise InputError(f"group {group.name}: an uplink count is below zero")
-        if len(group.switches) % group.rails:
-            raise InputError(f"group {group.name}: {len(group.switches)} switches do not make {group.rails} rails")
-
-
-def _check_hosts(fabric: Fabric) -> None:
-    seen: set[str] = set()
-    for host in fabric.hosts:
-        try:
-            check_name(host.name)
-        except ValueError as error:
-            raise InputError(str(error)) from None
-        if host.name in seen:
-            raise InputError(f"host {host.name} is listed twice", hint="each host belongs to one group")
-        seen.add(host.name)
-        if not 0 <= host.type < len(fabric.host_types):
-            raise InputError(f"host {host.name}: its type does not exist")
-        if any(not -1 <= g < len(fabric.groups) for g in (host.group, *(item.group for item in host.attach))):
-            raise InputError(f"host {host.name}: its group does not exist")
-        nics = len(fabric.host_types[host.type].nics)
-        if any(not 0 <= item.nic < nics or item.plane < 0 for item in host.attach):
-            raise InputError(f"host {host.name}: attach names a NIC that its type does not have")
-    used = [h for island in fabric.islands for h in island.hosts]
-    if len(used) != len(set(used)):
-        raise InputError("a host is in two islands")
-    if any(not 0 <= h < len(fabric.hosts) for h in used):
-        raise InputError("an island names a host that does not exist")
-    for h, gpu in fabric.unusable_gpus:
-        if not (0 <= h < len(fabric.hosts) and 0 <= gpu < fabric.host_types[fabric.hosts[h].type].gpus):
-            raise InputError("an unusable GPU does not exist")
