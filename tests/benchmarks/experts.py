@@ -1,9 +1,9 @@
 """Expert placement beside EPLB and its copies, where they are installed: ``python -m tests.benchmarks.experts``.
 
 Prints three Markdown tables (balance, drift, routes); with --readme they replace those between the markers in
-README.md. Every map, topoplan's too, is judged by the counting of this folder. Loads are synthetic and experts
-independent. Peers: TOPOPLAN_EPLB=/path/to/eplb.py (needs torch), or an installed `eplb`, `vllm` or `sglang`; without
-one their cells are "-".
+docs/measured.md, and their headline that in README.md. Every map, topoplan's too, is judged by the counting of this
+folder. Loads are synthetic and experts independent. Peers: TOPOPLAN_EPLB=/path/to/eplb.py (needs torch), or an
+installed `eplb`, `vllm` or `sglang`; without one their cells are "-".
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -19,10 +18,12 @@ import numpy as np
 import topoplan
 from tests.benchmarks import expert_judge as judge
 from tests.benchmarks.expert_cases import CASES, DRIFTS, LOADS, TRACED, Case, Floats, Ints, drifted, load, trace
+from tests.benchmarks.expert_headline import headline
 from tests.benchmarks.expert_peers import Peer, installed
+from tests.pages import DOCS, README, write_part
 from topoplan.files.arrays import Routes
 
-BEGIN, END = "<!-- experts benchmark -->", "<!-- end of experts benchmark -->"
+PAGE, PART = DOCS / "measured.md", "experts benchmark"
 BALANCE = (
     "| size: layers x experts, slots / GPUs | load | {peer}: gap | topoplan: gap | worst layer | with weights "
     "| busiest GPU against {peer}'s | layers worse | duplicates | ms |\n|---|---|---|---|---|---|---|---|---|---|\n"
@@ -158,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="sizes whose name contains this; drift and routes otherwise too")
-    parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
+    parser.add_argument("--readme", action="store_true", help="write the tables into README.md and docs/measured.md")
     args = parser.parse_args()
     peers = installed()
     peer = next(iter(peers.values()), None)
@@ -170,9 +171,8 @@ def main() -> None:
         tables[1] += _said(drift_row(kind, sigma, peer, args.seed) for kind in LOADS[:2] for sigma in DRIFTS)
         tables[2] += _said(row for case in TRACED for row in route_rows(case, peer, args.seed))
     if args.readme:
-        readme = Path(__file__).parents[2] / "README.md"
-        before, rest = readme.read_text().split(BEGIN)
-        readme.write_text(before + BEGIN + "\n" + "\n".join(tables) + END + rest.split(END)[1])
+        write_part(PAGE, PART, "\n".join(tables))
+        write_part(README, PART, headline("\n".join(tables)))
 
 
 def _said(rows: Iterable[str]) -> str:

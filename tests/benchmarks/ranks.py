@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 
 from tests.benchmarks.cases import CASES, GPUS, Case
 from tests.benchmarks.judge import price
 from tests.benchmarks.peers import PEERS
+from tests.pages import README, write_part
 from topoplan.planning.solve import job_traffic
 from topoplan.solvers.ranks import RankProblem, solve_ranks
 
-BEGIN, END = "<!-- ranks benchmark -->", "<!-- end of ranks benchmark -->"
+PART = "ranks benchmark"
 HEAD = (
     "| case | linear | strings | random | Scotch | METIS | topoplan | above the bound | seconds |\n"
     "|---|---|---|---|---|---|---|---|---|\n"
@@ -67,10 +67,7 @@ def main() -> None:
             rows.append(measure(case, args.seed))
             print(rows[-1], flush=True)
     if args.readme:
-        readme = Path(__file__).parents[2] / "README.md"
-        text = readme.read_text()
-        before, rest = text.split(BEGIN)
-        readme.write_text(before + BEGIN + "\n" + HEAD + "\n".join(rows) + "\n" + END + rest.split(END)[1])
+        write_part(README, PART, HEAD + "\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

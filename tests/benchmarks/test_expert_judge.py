@@ -10,8 +10,10 @@ import pytest
 
 from tests.benchmarks import expert_judge as judge
 from tests.benchmarks.expert_cases import LOADS, drifted, load, trace
+from tests.benchmarks.expert_headline import headline
 from tests.benchmarks.expert_peers import installed
-from tests.benchmarks.experts import BEGIN, END
+from tests.benchmarks.experts import PAGE, PART
+from tests.pages import README, part
 
 TOKENS = np.array([[6.0, 3.0, 2.0, 1.0]])
 MAP = np.array([[0, 3, 0, 1, 2, 3]])  # two GPUs of three slots
@@ -78,10 +80,15 @@ def test_loads_and_traces_are_what_they_say() -> None:
     assert max(len(set(token)) for token in (ids[0] // 32).tolist()) <= 4
 
 
-def test_readme_has_the_markers_and_says_that_loads_are_synthetic() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    before, rest = text.split(BEGIN)
-    assert "| lognormal |" in rest.split(END)[0]
+def test_the_readme_sums_up_the_tables() -> None:
+    tables = part(PAGE, PART)
+    assert "| lognormal |" in tables
+    assert part(README, PART) == headline(tables)
+
+
+@pytest.mark.parametrize("page", [README, PAGE])
+def test_pages_say_that_loads_are_synthetic(page: Path) -> None:
+    before = page.read_text().split(f"<!-- {PART} -->")[0]
     assert "loads are synthetic" in before.split("\n\n")[-2]
 
 

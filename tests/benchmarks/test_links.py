@@ -1,4 +1,4 @@
-"""The links benchmark without its links: cells, what ranks are told to send, and what the README says of results."""
+"""The links benchmark without its links: cells, what ranks are told to send, and what pages say of results."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from tests.benchmarks.links.cells import GPUS, Case, Cell, all_cells
 from tests.benchmarks.links.measure import Results
 from tests.benchmarks.links.schedule import schedule_of
-from tests.benchmarks.links.show import BEGIN, END, ROOT, section, verdicts
+from tests.benchmarks.links.show import PAGE, PART, ratios, times, verdicts
 from tests.benchmarks.links.summary import points, rows
+from tests.pages import README, ROOT, part
 
 SMALL = Cell(8, 2, 4, "interleaved")
 
@@ -107,8 +108,8 @@ def test_results_are_kept_and_judged(results: Results) -> None:
     assert "MISSED" in told[2]
 
 
-def test_the_readme_shows_the_results() -> None:
+def test_pages_show_the_results() -> None:
     kept: dict[str, Any] = json.loads((ROOT / "tests/benchmarks/links/results.json").read_text())
     assert len(kept) == len(all_cells())
-    readme = (ROOT / "README.md").read_text()
-    assert readme.split(BEGIN)[1].split(END)[0] == f"\n{section(kept)}"
+    assert part(README, PART) == times(kept)
+    assert part(PAGE, PART) == ratios(kept)

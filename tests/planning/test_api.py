@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import re
 import subprocess
 import sys
 import types
@@ -17,6 +16,7 @@ import pytest
 
 import topoplan
 from tests.fabrics import two_leaves
+from tests.pages import DOCS, README, blocks, section
 from topoplan.experts import read_rank_costs, write_rank_costs
 from topoplan.files.arrays import Routes
 from topoplan.files.fabric_yaml import parse_fabric
@@ -319,16 +319,10 @@ def test_torch_is_never_imported() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-# ---- the README ------------------------------------------------------------------------------------------------
+# ---- the README and docs/experts.md ----------------------------------------------------------------------------
 
 
-def readme_blocks() -> list[str]:
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    (section,) = re.findall(r"^## Expert maps\n(.*?)^## ", text, re.DOTALL | re.MULTILINE)
-    return re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-
-
-def test_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_python_of_the_readme_and_its_page_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class DefaultEplbPolicy:
         """Stands for vLLM's, which needs GPUs."""
 
@@ -338,10 +332,10 @@ def test_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     policy.DefaultEplbPolicy = DefaultEplbPolicy  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, policy.__name__, policy)
     monkeypatch.chdir(tmp_path)
-    blocks = readme_blocks()
-    assert len(blocks) == 3
+    (first,) = blocks(section(README, "Experts"), "python")
+    more, vllm = blocks((DOCS / "experts.md").read_text(), "python")
     names: dict[str, Any] = {}
-    for block in blocks:
+    for block in (first, more, vllm):
         exec(block, names)
     assert (tmp_path / "trtllm.yaml").exists()
     assert not (names["placed"].slot_gpu == 7).any()

@@ -55,5 +55,5 @@ def _name(data: bytes) -> str:
         return "trtllm"
     raise InputError(
         "this is no expert map that is known",
-        hint=f"a plan folder, or a file of {', '.join(FORMATS)} (README, Expert maps)",
+        hint=f"a plan folder, or a file of {', '.join(FORMATS)} (docs/experts.md, Expert maps)",
     )

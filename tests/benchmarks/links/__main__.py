@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Measure what is missing, print a line a cell, and write the README on demand."""
+    """Measure what is missing, print a line a cell, and write the pages on demand."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="", help='cells whose name, such as "8x2 interleaved 4:1", contains this')
     parser.add_argument("--transport", choices=TRANSPORTS, action="append", help="may be repeated; default: both")
@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="steps of a launch")
     parser.add_argument("--window", type=int, default=WINDOW, help="bytes that a socket holds; 0: the kernel's own")
     parser.add_argument("--results", type=Path, default=HERE / "results.json")
-    parser.add_argument("--readme", action="store_true", help="write tables and figure into README.md")
+    parser.add_argument(
+        "--readme", action="store_true", help="write tables and figure into README.md and docs/measured.md"
+    )
     args = parser.parse_args()
     results = Results(args.results)
     cells = [cell for cell in all_cells() if args.only in str(cell)]
@@ -51,9 +53,9 @@ def main() -> None:
             for line in measure(cells, runners, results, args.rounds, args.steps, folder, args.window):
                 print(line, flush=True)
     if args.readme:
-        from tests.benchmarks.links.show import write_readme
+        from tests.benchmarks.links.show import write_pages
 
-        write_readme(results.cells)
+        write_pages(results.cells)
 
 
 def _runner(name: str, folder: Path, stack: contextlib.ExitStack) -> Runner:

@@ -1,4 +1,4 @@
-"""Tables and figure of the links benchmark for the README, from what was measured."""
+"""Tables and figure of the links benchmark for the README and docs/measured.md, from what was measured."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from tests.benchmarks.links.cells import TRANSPORTS, all_cells
 from tests.benchmarks.links.figure import figure_svg
 from tests.benchmarks.links.summary import BUSY, Point, Row, launch_errors, points, rows
+from tests.pages import DOCS, README, ROOT, write_part
 
-ROOT = Path(__file__).parents[3]
 FIGURE = Path("topoplan/examples/links.svg")
-BEGIN, END = "<!-- links benchmark -->", "<!-- end of links benchmark -->"
+PAGE, PART = DOCS / "measured.md", "links benchmark"
 EVEN = 0.01  # predicted difference that is none
 FASTER, BEHIND, ERROR = 1.5, 0.05, 0.2  # the targets
 HEAD = (
@@ -28,16 +28,15 @@ PREDICTED_HEAD = (
 )
 
 
-def write_readme(results: Mapping[str, Any]) -> None:
-    """Replace what stands between the markers in README.md, and draw the figure."""
+def write_pages(results: Mapping[str, Any]) -> None:
+    """Replace what stands between the markers of both pages, and draw the figure."""
     (ROOT / FIGURE).write_text(figure_svg(rows(results), points(results)) + "\n")
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n{section(results)}{END}{rest.split(END)[1]}")
+    write_part(README, PART, times(results))
+    write_part(PAGE, PART, ratios(results))
 
 
-def section(results: Mapping[str, Any]) -> str:
-    """Markdown of verdicts, figure and tables."""
+def times(results: Mapping[str, Any]) -> str:
+    """Markdown of verdicts, figure and every cell's times, which browsers fold."""
     measured, compared = rows(results), points(results)
     alt = (
         "Default order over plan by oversubscription, for each number of hosts and racks; measured over predicted times"
@@ -47,10 +46,16 @@ def section(results: Mapping[str, Any]) -> str:
             *verdicts(measured, compared),
             *_idle(results),
             f"\n![{alt}]({FIGURE})\n",
+            f"<details><summary>All {len({row.cell for row in measured})} cells: ms of a step</summary>\n",
             HEAD + gains(measured),
-            PREDICTED_HEAD + predictions(compared),
+            "</details>\n",
         ]
     )
+
+
+def ratios(results: Mapping[str, Any]) -> str:
+    """Markdown of measured over predicted times, an axis at a time."""
+    return PREDICTED_HEAD + predictions(points(results))
 
 
 def verdicts(measured: list[Row], compared: list[Point]) -> list[str]:

@@ -1,13 +1,15 @@
-"""The validation table: the same in every run, quoted by the README, honest about what was fitted to what."""
+"""The validation table: the same in every run, quoted by the pages, honest about what was fitted to what."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy.optimize import least_squares
 
-from tests.benchmarks.validation import BEGIN, END, README, replaced
+from tests.benchmarks.validation import PAGE, PART, compact
+from tests.pages import README, part
 from topoplan.cli.doctor import command
 from topoplan.cost.collectives.rates import LATENCY, SATURATION, rate
 from topoplan.cost.collectives.saturating import fit, slowdown
@@ -33,10 +35,20 @@ def found() -> list[Row]:
     return rows()
 
 
-def test_the_readme_quotes_the_table(found: list[Row]) -> None:
-    text = README.read_text()
-    assert text == replaced(text, markdown(found)), "run python -m tests.benchmarks.validation --readme"
-    assert text.count(BEGIN) == text.count(END) == 1
+def test_pages_quote_the_table(found: list[Row]) -> None:
+    assert part(PAGE, PART) == markdown(found), "run python -m tests.benchmarks.validation --readme"
+    assert part(README, PART) == compact(found), "run python -m tests.benchmarks.validation --readme"
+
+
+def test_the_short_table_names_every_miss(found: list[Row]) -> None:
+    told = compact(found)
+    for row in found:
+        if row.verdict == "MISSED":
+            assert f"{row.subject.removeprefix('step of ').split(', 4 operations')[0]}: {100 * row.error:.1f} %" in told
+    counts = [cell.split(" of ") for cell in re.findall(r"\d+ of \d+(?= \|)", told)]
+    judged = [row for row in found if row.target is not None]
+    assert sum(int(kept) for kept, _ in counts) == sum(row.verdict == "ok" for row in judged)
+    assert sum(int(all_) for _, all_ in counts) == len(judged)
 
 
 def test_the_table_is_the_same_in_every_run(found: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""The README's section on fabrics is what the code does."""
+"""docs/fabrics.md is what the code does."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import re
 import click
 import pytest
 
-from tests.topologies import readme
+from tests.pages import part
+from tests.topologies.page import PAGE, PART, table
 from topoplan.cli.import_ import command as import_command
 from topoplan.topologies import catalog
 
-TEXT = readme.README.read_text()
-SECTION = TEXT.partition("\n## Fabrics\n")[2].partition("\n## ")[0]
+TEXT = PAGE.read_text()
 
 
 def test_every_format_has_its_row() -> None:
-    assert readme.shown() == readme.table(), "run: python -m tests.topologies.readme"
+    assert part(PAGE, PART) == table(), "run: python -m tests.topologies.page"
 
 
 def test_every_option_of_import_has_its_row() -> None:
     names = [max(p.opts, key=len) for p in import_command.params if isinstance(p, click.Option)]
-    missing = [name for name in names if name not in ("--help", "--out") and f"| `{name}" not in SECTION]
+    missing = [name for name in names if name not in ("--help", "--out") and f"| `{name}" not in TEXT]
     assert not missing
 
 
 def test_every_fabric_of_the_catalogue_is_named() -> None:
-    assert [name for name in catalog.names() if f"`{name}`" not in SECTION] == []
+    assert [name for name in catalog.names() if f"`{name}`" not in TEXT] == []
 
 
-@pytest.mark.parametrize("spec", sorted(set(re.findall(r"`([a-z0-9-]+:[a-z]+=[^`]*)`", SECTION))))
+@pytest.mark.parametrize("spec", sorted(set(re.findall(r"`([a-z0-9-]+:[a-z]+=[^`]*)`", TEXT))))
 def test_specs_shown_are_understood(spec: str) -> None:
     name, parameters = catalog.parse_spec(spec)
     assert name in catalog.names()
@@ -37,4 +37,4 @@ def test_specs_shown_are_understood(spec: str) -> None:
 
 
 def test_specs_are_shown() -> None:
-    assert re.search(r"`[a-z0-9-]+:[a-z]+=\d", SECTION)
+    assert re.search(r"`[a-z0-9-]+:[a-z]+=\d", TEXT)

@@ -1,4 +1,4 @@
-"""The README's section on launchers is what the code does."""
+"""docs/launchers.md, and what other pages show of launchers, is what the code does."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ import shlex
 import click
 import pytest
 
-from tests.launchers import readme
+from tests.launchers.page import PAGE, PART, VERIFIED, table
+from tests.pages import PAGES, ROOT, part
 from topoplan.cli.export import command as export_command
 from topoplan.cli.verify import command as verify_command
 from topoplan.launchers import LAUNCHERS, SETTINGS
 from topoplan.launchers.probe import probe_files
 
-TEXT = readme.README.read_text()
-SECTION = TEXT.partition("\n## Launchers\n")[2].partition("\n## ")[0]
+TEXT = PAGE.read_text()
 COMMANDS = {"export": export_command, "verify": verify_command}
-LINES = re.findall(r"^topoplan (?:export|verify) [^#&|>\n]*", TEXT, re.MULTILINE)
+SHOWN = re.compile(r"^topoplan (?:export|verify) [^#&|>\n]*", re.MULTILINE)
+LINES = [line for page in PAGES for line in SHOWN.findall(page.read_text())]
 
 
 def test_every_launcher_has_its_row() -> None:
-    assert readme.shown() == readme.table(), "run: python -m tests.launchers.readme"
+    assert part(PAGE, PART) == table(), "run: python -m tests.launchers.page"
 
 
 def test_what_verifies_a_launcher_is_there() -> None:
-    assert set(readme.VERIFIED) == set(LAUNCHERS)
-    for name, (_, test) in readme.VERIFIED.items():
-        path = readme.README.parent / "tests" / test
+    assert set(VERIFIED) == set(LAUNCHERS)
+    for name, (_, test) in VERIFIED.items():
+        path = ROOT / "tests" / test
         assert path.exists(), name
         if test.startswith("lab/"):
             assert f'"{name}"' in path.read_text(), name
@@ -47,4 +48,4 @@ def test_shim_probe_and_verify_are_shown() -> None:
     assert any("--probe" in line for line in LINES)
     assert any("verify" in line and "--observed" in line for line in LINES)
     for file in (*probe_files(), "topoplan_shim.py", "plan.sbatch", "topoplan_mesh"):
-        assert file in SECTION, file
+        assert file in TEXT, file

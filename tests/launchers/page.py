@@ -1,16 +1,15 @@
-"""The README's table of launchers, made from the registry: `python -m tests.launchers.readme` writes it."""
+"""The table of docs/launchers.md, made from the registry: `python -m tests.launchers.page` writes it."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from tests.launchers.requests import variants
+from tests.pages import DOCS, write_part
 from topoplan.launchers import LAUNCHERS, kubernetes
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-BEGIN, END = "<!-- launchers -->\n", "<!-- end of launchers -->\n"
-_TESTS = Path(__file__).resolve().parents[1]
+PAGE = DOCS / "launchers.md"
+PART = "launchers"
 _PODS = (
     "objects held against CRD schemas and kubernetes-validate; the pods' program run",
     "launchers/portable/test_pod.py",
@@ -55,11 +54,5 @@ def _each(match: re.Match[str]) -> str:
     return "node-RANK-HOST.sh" if match[1] else "machine-HOST.yaml"
 
 
-def shown() -> str:
-    """The table as it stands in the README."""
-    return README.read_text().partition(BEGIN)[2].partition(END)[0]
-
-
 if __name__ == "__main__":
-    head, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(head + BEGIN + table() + END + rest.partition(END)[2])
+    write_part(PAGE, PART, table())

@@ -1,15 +1,14 @@
-"""The README's table of formats, made from the registries: `python -m tests.topologies.readme` writes it."""
+"""The table of formats in docs/fabrics.md, made from the registries: `python -m tests.topologies.page` writes it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from tests.pages import DOCS, write_part
 from topoplan.topologies.formats import READERS
 from topoplan.topologies.reading import HOST, ISLANDS, NETWORK
 from topoplan.topologies.writers import WRITERS
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-BEGIN, END = "<!-- formats -->\n", "<!-- end of formats -->\n"
+PAGE = DOCS / "fabrics.md"
+PART = "formats"
 _TOLD = {NETWORK: "network", HOST: "hosts", ISLANDS: "NVLink"}
 
 
@@ -26,11 +25,5 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def shown() -> str:
-    """The table as it stands in the README."""
-    return README.read_text().partition(BEGIN)[2].partition(END)[0]
-
-
 if __name__ == "__main__":
-    head, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(head + BEGIN + table() + END + rest.partition(END)[2])
+    write_part(PAGE, PART, table())
