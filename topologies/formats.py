@@ -10,7 +10,7 @@ from topoplan.topologies.collect.sections import sniff as sniff_collected
 from topoplan.topologies.readers.cables import edge_list, graphs, lab, lldp, netq
 from topoplan.topologies.readers.clouds import aws, gcp, oci
 from topoplan.topologies.readers.hosts import hwloc, nccl_graphs, nccl_xml, nvidia_smi_topo
-from topoplan.topologies.readers.infiniband import ibdm, ibnetdiscover
+from topoplan.topologies.readers.infiniband import ibdm, ibnetdiscover, ufm
 from topoplan.topologies.readers.schedulers import (
     fabric_clique,
     hypernode,
@@ -42,6 +42,7 @@ READERS: tuple[Reader, ...] = (
         "InfiniBand subnet as ibnetdiscover prints it",
         frozenset({HOST, NETWORK}),
     ),
+    Reader("ufm", ufm.sniff, ufm.read, "ports of an InfiniBand fabric, as UFM's REST API lists them"),
     Reader("hwloc", hwloc.sniff, hwloc.read, "machine as lstopo --of xml writes it", frozenset({HOST})),
     Reader("nccl", nccl_xml.sniff, nccl_xml.read, "topology XML of NCCL and RCCL", frozenset({HOST, ISLANDS})),
     Reader("nccl-graphs", nccl_graphs.sniff, nccl_graphs.read, "graphs XML of NCCL and RCCL", frozenset({HOST})),

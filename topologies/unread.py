@@ -31,9 +31,9 @@ _KNOWN = (
         "give the output of ibnetdiscover that it was made from, or a table with a cable a row",
     ),
     (
-        re.compile(r'"(?:PeerNodeName|peer_node_name)"\s*:'),
-        "these are the ports of UFM's REST API",
-        "ask its fabric for ibnetdiscover's output, or make a table with a cable a row: SystemName, PeerNodeName",
+        re.compile(r'"destination_guid"\s*:'),
+        "these are the links of UFM's REST API, whose ends are GUIDs alone",
+        "give its ports, which know their hosts: https://UFM/ufmRest/resources/ports",
     ),
     (
         re.compile(r"^(?:name|hostname),(?=[^\r\n]{0,500}\b(?:device_type|hwsku|type|role)\b)", re.IGNORECASE),

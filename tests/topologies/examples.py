@@ -671,6 +671,28 @@ blocks:
 """,
         '{"instances": [{"id": "I1", "network_layers": ["leaf-a", "top"]}, {"id": "I2", "network_layers": []}]}\n',
     ),
+    "ufm": (
+        """\
+[{"system_name": "n1", "node_description": "n1 mlx5_0", "dname": "HCA-1/1", "name": "0000000000000011_1",
+  "description": "Computer IB Port", "systemID": "0000000000000011", "peer": "00000000000000a0_1", "number": 1,
+  "peer_node_name": "leaf-a", "peer_port_dname": "1", "peer_node_description": "leaf-a:1", "physical_state": "Link Up",
+  "active_speed": "NDR", "active_width": "4x"},
+ {"system_name": "n2", "node_description": "n2 mlx5_0", "dname": "HCA-1/1", "name": "0000000000000021_1",
+  "description": "Computer IB Port", "systemID": "0000000000000021", "peer": "00000000000000a0_2", "number": 1,
+  "peer_node_name": "leaf-a", "peer_port_dname": "2", "peer_node_description": "leaf-a:2", "physical_state": "Link Up",
+  "active_speed": "NDR", "active_width": "4x"},
+ {"system_name": "leaf-a", "node_description": "leaf-a:9", "dname": "9", "name": "00000000000000a0_9",
+  "description": "Switch IB Port", "systemID": "00000000000000a0", "peer": "00000000000000b0_1", "number": 9,
+  "peer_node_name": "spine", "peer_port_dname": "1", "peer_node_description": "spine:1", "physical_state": "Link Up",
+  "active_speed": "HDR", "active_width": "4x"},
+ {"system_name": "n2", "dname": "HCA-2/1", "description": "Computer IB Port", "physical_state": "Polling"}]
+""",
+        """\
+{"data": [{"SystemName": "n1", "PeerNodeName": "leaf-a", "NodeDescription": "n1 mlx5_0",
+  "Description": "Computer IB Port"}, {"SystemName": "n2", "PeerNodeName": "leaf-a", "NodeDescription": "n2 mlx5_0",
+  "Description": "Computer IB Port"}]}
+""",
+    ),
 }  # fmt: skip
 
 

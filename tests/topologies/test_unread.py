@@ -12,7 +12,7 @@ TEXTS = {
     "keys and values": "lldp.eth0.via=LLDP\nlldp.eth0.rid=1\n",
     "lldpcli's XML": '<?xml version="1.0"?>\n<lldp label="LLDP neighbors"><interface name="eth0"/></lldp>\n',
     "netloc": '{"network_info": {"network_type": 2}, "node_info": {}}',
-    "UFM": '[{"SystemName": "leaf1", "PeerNodeName": "n1 mlx5_0", "Description": "Computer IB Port"}]',
+    "links of UFM": '[{"source_guid": "0002c903007b78b0", "destination_guid": "0002c903007b78b1"}]',
     "table of devices": "name,role,manufacturer,device_type,status\nleaf-1,Leaf,x,y,active\n",
     "XML of AWS": "<DescribeInstanceTopologyResponse><instanceSet/></DescribeInstanceTopologyResponse>",
     "ibstat": "CA 'mlx5_0'\n\tCA type: MT4129\n\tNumber of ports: 1\n",
