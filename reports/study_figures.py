@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MOST_PANELS = 12
 MOST_LINES = 6  # of a panel: as many as the palette tells apart
 MOST_TICKS = 12
+MOST_LETTERS = 30  # of a line beside a dot
+MOST_LOSSES = 36  # rows of failures
 WIDE = 4.0  # times the shortest that the longest may be before times are drawn on a logarithmic scale
 # colour, marker and dash differ together: lines are told apart without colour too
 _LOOKS = (
@@ -197,15 +199,12 @@ def _paint_front(front: Front, figure: Figure) -> None:
             [x[front.knee]], [y[front.knee]],
             "D", color=YELLOW, markersize=9, markeredgecolor=INK, markeredgewidth=0.8, label="knee",
         )  # fmt: skip
-    for i in {best[0], best[-1], front.knee}:
-        if i is not None:
-            name = described(front.rows[i], "fabric")
-            text = ", ".join(name.split(", ")[1:]) or name
-            right = x[i] > (min(x) + 2 * max(x)) / 3  # no room beyond the last dots
-            axes.annotate(
-                shortened(text, 30), (x[i], y[i]), (-5 if right else 5, 4), textcoords="offset points", fontsize=7,
-                color=INK, ha="right" if right else "left",
-            )  # fmt: skip
+    for i, text in _told_apart(front).items():
+        right = x[i] > (min(x) + 2 * max(x)) / 3  # no room beyond the last dots
+        axes.annotate(
+            text, (x[i], y[i]), (-5 if right else 5, 4), textcoords="offset points", fontsize=7, color=INK,
+            ha="right" if right else "left", va="bottom",
+        )  # fmt: skip
     axes.margins(0.12, 0.14)
     axes.set_ylim(0, 1.12 * max(y))
     axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -218,50 +217,96 @@ def _paint_front(front: Front, figure: Figure) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3, borderaxespad=0.1, fontsize=8.5)
 
 
+def _told_apart(front: Front) -> dict[int, str]:
+    """Labels of the ends of a front and of its knee: what differs among them, a line each."""
+    named = sorted({front.best[0], front.best[-1], *([] if front.knee is None else [front.knee])})
+    parts = {i: described(front.rows[i], "fabric").split(", ") for i in named}
+    shared = set.intersection(*map(set, parts.values())) if len(parts) > 1 else set(parts[named[0]][:1])
+    return {
+        i: "\n".join(shortened(part, MOST_LETTERS) for part in ([p for p in own if p not in shared] or own[:1]))
+        for i, own in parts.items()
+    }
+
+
 # ---- failures ----------------------------------------------------------------------------------------------------
 
 
-def failures_svg(table: Table, key: str) -> str:
-    """SVG element of what each kind of failure costs, a dot a case; "" where nothing is broken."""
-    groups = _losses(table)
-    if not groups:
-        return ""
-    told = "; ".join(
-        f"{name}: {counted(len(loss), 'case')}, at worst {max(loss):+.1f} %" for name, loss in groups.items()
-    )
-    size = (620.0, 62.0 + 22 * len(groups))
-    return draw(
-        key, "What failures cost", f"Exposed time more than before, in per cent. {told}.", size, partial(_dots, groups)
-    )
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What failures cost one job on one fabric in one order.
+
+    Parameters
+    ----------
+    of
+        Job, fabric and order, in words.
+    cases
+        Per cent more exposed time of each case, by what failed and what was done.
+    """
+
+    of: str
+    cases: dict[str, list[float]]
 
 
-def _losses(table: Table) -> dict[str, list[float]]:
-    """Per cent more exposed time of each case, by what failed and what was done."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    several = len({(described(r, "job"), described(r, "fabric")) for r in table.rows if not r.healthy}) > 1
+def losses(table: Table) -> list[Losses]:
+    """Costs of failures, those of planned orders first; none where nothing is broken."""
+    found: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     for row in table.rows:
         if row.healthy or not row.outcome.ok or not row.outcome.before_ms:
             continue
         failure = row.scenario.failure
         what = f"{failure.count} {failure.kind}{'s' if failure.count > 1 else ''}, {row.scenario.after}"
-        where = f"{described(row, 'job')}, {described(row, 'fabric')}: " if several else ""
-        groups[f"{where}{what}"].append(100 * (row.ms / row.outcome.before_ms - 1))
-    return dict(list(groups.items())[: 3 * MOST_PANELS])
+        of = (row.scenario.order, described(row, "job"), described(row, "fabric"))
+        found.setdefault(of, {}).setdefault(what, []).append(100 * (row.ms / row.outcome.before_ms - 1))
+    ordered = sorted(found, key=lambda of: of[0] != "plan")  # stable: as the study has them
+    return [Losses(f"{job}, {fabric}, {order} order", found[order, job, fabric]) for order, job, fabric in ordered]
 
 
-def _dots(groups: dict[str, list[float]], figure: Figure) -> None:
-    height = figure.get_size_inches()[1] * 72
-    axes = figure.add_axes((0.47, 42 / height, 0.5, (height - 56) / height))
-    for i, (name, loss) in enumerate(reversed(groups.items())):
-        replanned = name.endswith("replan")
-        colour, marker = (BLUE, "o") if replanned else (ORANGE, "s")
-        axes.plot(loss, [i] * len(loss), marker, color=colour, markersize=5, alpha=0.55, markeredgewidth=0)
-        axes.plot([max(loss)], [i], "|", color=INK, markersize=11)
-    axes.set_yticks(range(len(groups)), [shortened(name, 50) for name in reversed(groups)], fontsize=8)
-    axes.set_ylim(-0.6, len(groups) - 0.4)
+def failures_svg(found: list[Losses], key: str) -> str:
+    """SVG element of what each kind of failure costs, a dot a case."""
+    told = "; ".join(
+        f"{of.of}: " + ", ".join(f"{name} {counted(len(loss), 'case')}, at worst {max(loss):+.1f} %"
+                                 for name, loss in of.cases.items())
+        for of in found
+    )  # fmt: skip
+    size = (620.0, 62.0 + 22 * sum(1 + len(of.cases) for of in found))
+    return draw(
+        key, "What failures cost", f"Exposed time more than before, in per cent. {told}.", size, partial(_dots, found)
+    )
+
+
+def _dots(found: list[Losses], figure: Figure) -> None:
+    width, height = figure.get_size_inches() * 72
+    axes = figure.add_axes((0.25, 42 / height, 0.72, (height - 56) / height))
+    names: dict[int, str] = {}
+    at = 0
+    for of in found:
+        axes.text(
+            -0.25 / 0.72, at, shortened(of.of, int(width / 4.6)), transform=axes.get_yaxis_transform(), va="center",
+            fontsize=8.5, color=INK, weight="bold", zorder=4,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
+        for row, (name, loss) in enumerate(of.cases.items(), at + 1):
+            names[row] = name
+            colour, marker = (BLUE, "o") if name.endswith("replan") else (ORANGE, "s")
+            axes.plot(loss, [row] * len(loss), marker, color=colour, markersize=5, alpha=0.55, markeredgewidth=0)
+            axes.plot([max(loss)], [row], "|", color=INK, markersize=11)
+        at += 1 + len(of.cases)
+    axes.set_yticks(list(names), list(names.values()), fontsize=8)
+    axes.set_ylim(at - 0.4, -0.6)
     axes.axvline(0, color=MUTED, linewidth=0.7)
-    if max(max(loss) for loss in groups.values()) < 1:
+    if max(max(loss) for of in found for loss in of.cases.values()) < 1:
         axes.set_xlim(right=1)
     axes.set_xlabel("% more exposed time than before (bar: the worst case)")
     axes.grid(axis="x", color=_GRID, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def shown_losses(found: list[Losses]) -> list[Losses]:
+    """The first of them, whole, as many as a figure has room for; at least one."""
+    rows, shown = 0, list[Losses]()
+    for of in found:
+        rows += len(of.cases)
+        if shown and rows > MOST_LOSSES:
+            break
+        shown.append(of)
+    return shown

@@ -6,7 +6,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from topoplan.reports.amounts import milliseconds
-from topoplan.reports.study_figures import Panel, failures_svg, front_svg, panels, panels_svg
+from topoplan.reports.study_figures import (
+    Panel,
+    failures_svg,
+    front_svg,
+    losses,
+    panels,
+    panels_svg,
+    shown_losses,
+)
 from topoplan.reports.svg import printable, safe
 from topoplan.studies.fronts import Front, bandwidth, described, fronts
 from topoplan.studies.summary import advice, reasons, totals
@@ -49,7 +57,8 @@ def _template(name: str) -> str:
 def _context(study: Study, table: Table, answer: Answer | None, command: str) -> dict[str, Any]:
     found = fronts(table)
     drawn: list[Panel] = panels(table)
-    figure = failures_svg(table, "failures")
+    broken = losses(table)
+    some = shown_losses(broken)
     return {
         "name": study.name,
         "about": study.about,
@@ -62,7 +71,8 @@ def _context(study: Study, table: Table, answer: Answer | None, command: str) ->
         "fronts": [_front(front, f"front-{i}") for i, front in enumerate(found[:MOST_FRONTS])],
         "fronts_left": len(found) - MOST_FRONTS,
         "panels": safe(panels_svg(drawn, "panels")) if drawn else None,
-        "failures": safe(figure) if figure else None,
+        "failures": safe(failures_svg(some, "failures")) if some else None,
+        "failures_left": len(broken) - len(some),
         "cases": _cases(table),
         "reasons": reasons(table),
         "search": "as topoplan solve does" if study.search == "full" else "the best of plain orders by price",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from topoplan.studies.fronts import Front, bandwidth, described
 from topoplan.studies.table import Table
 from topoplan.units import rate_text
+
+NOTHING = 0.005  # time of the slowest choice above the fastest below which bandwidth buys nothing; assumed
 
 
 def totals(table: Table) -> str:
@@ -36,14 +39,28 @@ def advice(front: Front) -> str:
         f"from {cheapest.ms:,.4g} ms on {described(cheapest, 'fabric')} ({_rate(bandwidth(cheapest))} a GPU) "
         f"to {fastest.ms:,.4g} ms on {described(fastest, 'fabric')} ({_rate(bandwidth(fastest))})"
     )
+    more = _above(cheapest.ms, fastest.ms)
+    if more < NOTHING:
+        return (
+            f"{front.job}: {described(cheapest, 'fabric')} has the least bandwidth of NICs and uplinks "
+            f"({_rate(bandwidth(cheapest))} a GPU) and is {100 * more:.2g} % above the fastest, {fastest.ms:,.4g} ms: "
+            "more of it gains next to nothing."
+        )
     if front.knee is None:
-        return f"{front.job}: every step in bandwidth buys its share, {ends}."
+        return f"{front.job}: the choices that none beats have no knee; they go {ends}."
     bend = front.rows[front.knee]
     return (
         f"{front.job}: the knee is {described(bend, 'fabric')}, {bend.ms:,.4g} ms at {_rate(bandwidth(bend))} of NICs "
-        f"and uplinks a GPU, {100 * (bend.ms / fastest.ms - 1):.1f} % above the fastest with "
+        f"and uplinks a GPU, {100 * _above(bend.ms, fastest.ms):.1f} % above the fastest with "
         f"{100 * (1 - bandwidth(bend) / bandwidth(fastest)):.0f} % less bandwidth; choices go {ends}."
     )
+
+
+def _above(ms: float, least: float) -> float:
+    """Share above the least; infinite above nothing."""
+    if least > 0:
+        return ms / least - 1
+    return math.inf if ms > 0 else 0.0
 
 
 def _rate(bytes_per_s: float) -> str:
