@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from topoplan.errors import SolverMissingError
 from topoplan.reports.page_tree import find, page_tree, words
@@ -18,18 +18,24 @@ from topoplan.reports.page_tree import find, page_tree, words
 STANDARD: Literal["ua-1"] = "ua-1"  # ISO 14289-1: structure and alt text that a screen reader can use
 
 
-def render_pdf(page: str) -> bytes:
-    """PDF of a page that our templates made.
+def printer() -> Any:
+    """Typst.
 
     Raises
     ------
     SolverMissingError
-        Typst is not installed.
+        It is not installed.
     """
     try:
         import typst  # noqa: PLC0415 - 80 MB that only those who print need
     except ImportError:
         raise SolverMissingError("PDF needs Typst", hint="pip install 'topoplan[pdf]'") from None
+    return typst
+
+
+def render_pdf(page: str) -> bytes:
+    """PDF of a page that our templates made; raises as `printer`."""
+    typst = printer()
     tree = page_tree(page)
     title = find(tree, "title")
     made = typst.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,26 @@ def test_table_report_and_answer(study: Path, topoplan: Run) -> None:
     assert (study / "out" / "results.csv").read_bytes() == before
 
 
+def test_the_report_on_paper(study: Path, topoplan: Run) -> None:
+    pytest.importorskip("typst", reason="PDF needs topoplan[pdf]")
+    sweep = ("sweep", "study.yaml", "--out", "out", "--workers", "1", "--pdf")
+    result = topoplan(*sweep)
+    assert result.code == 0, result.err
+    assert "report.pdf" in result.err
+    made = (study / "out" / "report.pdf").read_bytes()
+    assert made.startswith(b"%PDF-")
+    assert topoplan(*sweep).code == 0
+    assert (study / "out" / "report.pdf").read_bytes() == made
+
+
+def test_without_typst_nothing_is_run(study: Path, topoplan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    result = topoplan("sweep", "study.yaml", "--out", "out", "--pdf")
+    assert result.code == 5
+    assert "topoplan[pdf]" in result.err
+    assert not (study / "out").exists()
+
+
 def test_shards_and_merge(study: Path, topoplan: Run) -> None:
     sweep = ("sweep", "study.yaml", "--out")
     assert "--merge makes the table" in topoplan(*sweep, "a", "--shard", "1/2", "--workers", "1").err
@@ -79,6 +100,8 @@ def test_bundled_studies_are_listed_and_asked_of_ones_own(files: Path, topoplan:
         (("study.yaml", "--out", "o", "--host-type", "hgx-h100"), "--host-type"),
         (("study.yaml", "--out", "o", "--shard", "3/2"), "3/2"),
         (("study.yaml", "--out", "o", "--shard", "0/2"), "0/2"),
+        (("study.yaml", "--out", "o", "--pdf", "--no-report"), "leave --pdf out"),
+        (("study.yaml", "--out", "o", "--pdf", "--shard", "1/2"), "leave --pdf out"),
         (("study.yaml", "--out", "job.yaml"), "is a file"),
         (("study.yaml", "--out", "."), "holds no journal"),
     ],

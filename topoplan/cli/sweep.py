@@ -74,11 +74,12 @@ class Shard(click.ParamType[tuple[int, int]]):
 @click.option("--merge", is_flag=True, help="Run nothing: make table and report of what the shards have run.")
 @click.option("--from", "others", multiple=True, metavar="DIR", help="With --merge: further folders of shards.")
 @click.option("--no-report", is_flag=True, help="Write no report.html.")
+@click.option("--pdf", is_flag=True, help="Write the report as report.pdf too (needs topoplan[pdf]).")
 @options.output
 def command(study: str | None, listed: bool, out: str | None, output: str, **asked: Any) -> None:
     """Price a grid of fabrics, jobs, orders and failures, and say what it shows.
 
-    Writes results.csv (and results.parquet where pyarrow is installed) and report.html.
+    Writes results.csv (and results.parquet where pyarrow is installed) and report.html, with --pdf report.pdf too.
     """
     if listed or study is None:
         _list(output)
@@ -104,7 +105,7 @@ def command(study: str | None, listed: bool, out: str | None, output: str, **ask
         return
     content = table(grid, found)
     said = _answer(opened, content)
-    _write(out, opened, content, said, no_report=asked["no_report"])
+    _write(out, opened, content, said, report=not asked["no_report"], pdf=asked["pdf"])
     _show(opened, content, said, output)
 
 
@@ -116,6 +117,12 @@ def _check(out: str | None, asked: dict[str, Any]) -> None:
         raise InputError("--merge makes one table of all shards", hint="leave --shard out")
     if asked["others"] and not asked["merge"]:
         raise InputError("--from names folders of shards to merge", hint="add --merge")
+    if asked["pdf"] and (asked["no_report"] or asked["shard"][1] > 1):
+        raise InputError("--pdf prints the report, of which there is none here", hint="leave --pdf out")
+    if asked["pdf"]:
+        from topoplan.reports.pdf import printer  # noqa: PLC0415 - help stays quick
+
+        printer()  # better told before the sweep than after
     if asked["host_type"] and not asked["topologies"]:
         raise InputError(
             "--host-type says what the hosts of --topology are", hint="a Study says it beside its topology"
@@ -171,8 +178,8 @@ def _answer(study: Study, content: Table) -> Answer | None:
     return answer(study.question, content, study.tolerance) if study.question else None
 
 
-def _write(out: str, study: Study, content: Table, said: Answer | None, *, no_report: bool) -> None:
-    """Write table and report."""
+def _write(out: str, study: Study, content: Table, said: Answer | None, *, report: bool, pdf: bool) -> None:
+    """Write table and report, all or nothing."""
     from topoplan.files.atomic import write_file  # noqa: PLC0415 - help stays quick
     from topoplan.studies.table import to_csv, to_parquet  # noqa: PLC0415
 
@@ -181,10 +188,14 @@ def _write(out: str, study: Study, content: Table, said: Answer | None, *, no_re
         files["results.parquet"] = to_parquet(content)
     except SolverMissingError as error:
         render.note(f"no results.parquet: {error.message} ({error.hint})")
-    if not no_report:
+    if report:
         from topoplan.reports.study_html import render_study  # noqa: PLC0415
 
-        files["report.html"] = render_study(study, content, said, shlex.join(["topoplan", *sys.argv[1:]]))
+        files["report.html"] = page = render_study(study, content, said, shlex.join(["topoplan", *sys.argv[1:]]))
+        if pdf:
+            from topoplan.reports.pdf import render_pdf  # noqa: PLC0415
+
+            files["report.pdf"] = render_pdf(page)
     for name, text in files.items():
         write_file(Path(out) / name, text)
     render.note(f"wrote {', '.join(files)} in {out}/")
