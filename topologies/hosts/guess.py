@@ -39,8 +39,9 @@ class _Instance:
 
 
 # Cloud instance types: GPUs, network of the whole instance, NVLink of a GPU, each direction. All assumed: written from
-# memory (EFA 400 Gb/s p4d, 3,200 Gb/s p5, p5en and p6-b200, 6,400 Gb/s p6-b300, 400 Gb/s a GPU on p6e-gb200; A3 Ultra
-# and A4 8 x 400 Gb/s; OCI H100 8 x 400 Gb/s), the AWS lines seen again in a third party's tables alone
+# memory (EFA 400 Gb/s p4d, 3,200 Gb/s p5, p5en and p6-b200, 6,400 Gb/s p6-b300, 400 Gb/s a GPU on p6e-gb200; A2 100
+# Gb/s, A3 High 4 x 200, A3 Ultra and A4 8 x 400; OCI A100 16 x 100, H100 8 x 400; ND A100 8 x 200, ND H100 8 x 400; 800
+# Gb/s a GPU of GB300), the AWS lines seen again in a third party's tables alone
 # (stas00/ml-engineering, network). `told_of` says so wherever they are used.
 _INSTANCES = {
     "p4d.24xlarge": _Instance(8, 50e9, 300e9),
@@ -51,14 +52,39 @@ _INSTANCES = {
     "p6-b200.48xlarge": _Instance(8, 400e9, 900e9),
     "p6-b300.48xlarge": _Instance(8, 800e9, 900e9),
     "p6e-gb200.36xlarge": _Instance(4, 200e9, 900e9),
+    "a2-highgpu-8g": _Instance(8, 12.5e9, 300e9),
+    "a2-megagpu-16g": _Instance(16, 12.5e9, 300e9),
+    "a2-ultragpu-8g": _Instance(8, 12.5e9, 300e9),
+    "a3-highgpu-8g": _Instance(8, 100e9, 450e9),
     "a3-megagpu-8g": _Instance(8, 200e9, 450e9),
     "a3-ultragpu-8g": _Instance(8, 400e9, 450e9),
     "a4-highgpu-8g": _Instance(8, 400e9, 900e9),
     "a4x-highgpu-4g": _Instance(4, 200e9, 900e9),
+    "a4x-maxgpu-4g-metal": _Instance(4, 400e9, 900e9),
+    "BM.GPU4.8": _Instance(8, 200e9, 300e9),
+    "BM.GPU.A100-v2.8": _Instance(8, 200e9, 300e9),
+    "BM.GPU.B4.8": _Instance(8, 200e9, 300e9),
     "BM.GPU.H100.8": _Instance(8, 400e9, 450e9),
     "BM.GPU.H200.8": _Instance(8, 400e9, 450e9),
+    "BM.GPU.B200.8": _Instance(8, 400e9, 900e9),
     "BM.GPU.GB200.4": _Instance(4, 200e9, 900e9),
+    "BM.GPU.GB300.4": _Instance(4, 400e9, 900e9),
+    "Standard_ND96asr_v4": _Instance(8, 200e9, 300e9),
+    "Standard_ND96amsr_A100_v4": _Instance(8, 200e9, 300e9),
+    "Standard_ND96isr_H100_v5": _Instance(8, 400e9, 450e9),
+    "Standard_ND96isr_H200_v5": _Instance(8, 400e9, 450e9),
+    "Standard_ND128isr_NDR_GB200_v6": _Instance(4, 200e9, 900e9),
+    "Standard_ND128isr_GB300_v6": _Instance(4, 400e9, 900e9),
 }
+# Instance types that have no accelerators, by the families that their clouds name: AWS's with a size behind a point,
+# but G, P, DL, F, Inf, Trn and VT; Google's general, compute and memory families (N1 may have GPUs); Oracle's shapes
+# without GPU in them; Azure's A to M series.
+_WITHOUT_GPUS = re.compile(
+    r"(?!(?:dl|f|g|gr|inf|p|trn|u-p|vt)\d)[a-z][a-z0-9-]*\.(?:\d*x?large|metal(?:-\w+)?|medium|small|micro|nano)"
+    r"|(?:e2|n2d?|n4[ad]?|c2d?|c3d?|c4[ad]?|t2[ad]|m[1-4]|x4|z3|h3|h4d)-[a-z0-9-]+"
+    r"|(?:BM|VM)\.(?!GPU)[A-Za-z0-9.]+"
+    r"|Standard_[ABDEFHLM]\w*"
+)
 
 
 def assumed_type(*, islands: bool) -> HostType:
@@ -68,9 +94,10 @@ def assumed_type(*, islands: bool) -> HostType:
     return HostType("assumed-8-gpu", _GPUS, _nics(_GPUS), _GPUS, DEFAULT_SCALE_UP_BYTES_PER_S)
 
 
-def describe(kind: HostType) -> list[str]:
-    """Lines for `Fabric.assumed` when `assumed_type` was used."""
-    hosts = f"all hosts: {kind.gpus} GPUs, each with a NIC of 400 Gb/s (give the host type if not so)"
+def describe(kind: HostType, *, all_hosts: bool = True) -> list[str]:
+    """Lines for `Fabric.assumed` when `assumed_type` was used, for all hosts or for those of unknown kinds."""
+    which = "all hosts" if all_hosts else "all other hosts"
+    hosts = f"{which}: {kind.gpus} GPUs, each with a NIC of 400 Gb/s (give the host type if not so)"
     if kind.gpus == _TRAY_GPUS:
         return [f"{hosts}, as a GB200 NVL72 tray, since NVLink domains are wider than a host"]
     return [hosts, f"scale-up bandwidth of a GPU: {DEFAULT_SCALE_UP_SOURCE}; NVLink domain: the host"]
@@ -83,6 +110,11 @@ def of_instance(name: str) -> HostType | None:
         return None
     nics = _nics(row.gpus, row.network_bytes_per_s / row.gpus)
     return HostType(clean_name(name), row.gpus, nics, row.gpus, row.scale_up_bytes_per_s)
+
+
+def has_no_gpus(instance: str) -> bool:
+    """Whether an instance type is of a family without accelerators; False for those not known here."""
+    return len(instance) < 100 and _WITHOUT_GPUS.fullmatch(instance) is not None
 
 
 def told_of(instances: str) -> str:

@@ -42,6 +42,8 @@ class Row:
 def site_of_rows(rows: Iterable[Row]) -> Site:
     """Site of `rows`; several topmost ids are joined by the network above them, which every cloud has.
 
+    Instances of families without GPUs, login nodes as a rule, are left out where others remain.
+
     Raises
     ------
     InputError
@@ -51,6 +53,11 @@ def site_of_rows(rows: Iterable[Row]) -> Site:
     unknown: Counter[str] = Counter()
     used: Counter[str] = Counter()
     islands: defaultdict[str, list[str]] = defaultdict(list)
+    rows = list(rows)
+    bare = [row.name for row in rows if row.kind is None and guess.has_no_gpus(row.instance_type)]
+    if 0 < len(bare) < len(rows):
+        site.warnings.append(f"left out, being of kinds without GPUs: {len(bare)} instances such as {min(bare)}")
+        rows = [row for row in rows if row.kind is not None or not guess.has_no_gpus(row.instance_type)]
     for row in rows:
         if row.name in seen:
             raise InputError(f"host {row.name} is listed twice", place=row.place)
@@ -59,7 +66,7 @@ def site_of_rows(rows: Iterable[Row]) -> Site:
             raise InputError("more hosts than any fabric has", place=row.place)
         kind = row.kind or guess.of_instance(row.instance_type)
         (used if kind is not None and row.kind is None else unknown)[row.instance_type] += row.kind is None
-        site.machines[row.name] = Machine(kind, row.aliases, row.free)
+        site.machines[row.name] = Machine(kind, row.aliases, row.free, bool(row.instance_type))
         paths.add(row.name, row.ids)
         if row.island:
             islands[row.island].append(row.name)

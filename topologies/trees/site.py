@@ -41,11 +41,14 @@ class Machine:
         None when the source does not say; then the user's or an assumed type.
     free
         How many GPUs can be used, all when None. Sources give a count and no indices: the last ones are left out.
+    named
+        Whether the source says what it is, if in words that are not known here.
     """
 
     kind: HostType | None = None
     aliases: tuple[tuple[str, str], ...] = ()
     free: int | None = None
+    named: bool = False
 
 
 @dataclass(slots=True)

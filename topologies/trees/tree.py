@@ -140,19 +140,19 @@ class _Assembly:
         self._site = site
         self._order = order
         self._options = options
-        self._default = options.host_type or guess.assumed_type(islands=self._wide_islands())
+        self._in_islands = {host for hosts in site.islands.values() if len(hosts) > 1 for host in hosts}
+        self._default = options.host_type or guess.assumed_type(islands=bool(self._in_islands))
         self._kinds: dict[HostType, int] = {}
         self._type_of = {host: self._kinds.setdefault(self._kind(host), len(self._kinds)) for host in site.host_names}
 
-    def _wide_islands(self) -> bool:
-        return any(len(hosts) > 1 for hosts in self._site.islands.values())
-
     def _kind(self, host: str) -> HostType:
-        own = self._site.machines.get(host, Machine()).kind
+        machine = self._site.machines.get(host, Machine())
         given = self._options.host_type
-        if own is None or (given is not None and given.gpus == own.gpus):
-            return self._default
-        return own
+        if machine.kind is not None and (given is None or given.gpus != machine.kind.gpus):
+            return machine.kind
+        if given is None and machine.named and host not in self._in_islands:
+            return guess.assumed_type(islands=False)  # what it is called is no tray of the islands that others are in
+        return self._default
 
     def fabric(self, path: str) -> Fabric:
         site, kinds, hosts = self._site, list(self._kinds), self._hosts()
@@ -239,9 +239,12 @@ class _Assembly:
             found.append("routing: ecmp, as the file does not tell InfiniBand from Ethernet")
         if options.host_type:
             found.append(f"all hosts: {options.host_type.name}, as the user said")
-        elif self._default in self._kinds:
-            found += guess.describe(self._default)
-        if self._wide_islands():
+        else:
+            usual = (self._default, guess.assumed_type(islands=False))
+            used = [kind for kind in dict.fromkeys(usual) if kind in self._kinds]
+            alone = len(used) == len(self._kinds) == 1
+            found += [line for kind in used for line in guess.describe(kind, all_hosts=alone)]
+        if self._in_islands:
             speed = max(kind.scale_up_bandwidth_bytes_per_s for kind in self._kinds)
             found.append(f"NVLink bandwidth inside an island: {speed / 1e9:.0f} GB/s a GPU each direction")
         return found

@@ -40,7 +40,8 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
     """Fabric of `gcloud compute instances list --format json` (or yaml, or a table of names and physical hosts).
 
     A path "/cluster/rack/host" and a mapping of cluster, block, subblock and host are both read; the host is the
-    machine itself, so it is no group. On A4X a subblock is an NVLink domain and so an island.
+    machine itself, so it is no group. On A4X a subblock is an NVLink domain and so an island. Instances that do not run
+    are never placed on.
 
     Raises
     ------
@@ -86,7 +87,8 @@ def _row(name: object, entry: Any, place: Place) -> Row:
     if number and number != name:
         aliases.append(("instance", host_name(number, place)))
     island = ids[-1] if machine.startswith("a4x") and ids else ""
-    return Row(host_name(name, place), ids, island, machine, tuple(aliases), place=place)
+    stopped = text_at(entry, "status") not in ("", "RUNNING")
+    return Row(host_name(name, place), ids, island, machine, tuple(aliases), free=0 if stopped else None, place=place)
 
 
 def _ids(status: Any, place: Place) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ def sniff(text: str) -> bool:
 def read(text: str, path: str, options: ReadOptions) -> Fabric:
     """Fabric of JSON that lists hosts, maps them by name, or has one a line as pdsh prints ("node1: {...}").
 
-    The three ids run from the HPC island to the local block; a GPU memory fabric is an NVLink island.
+    The three ids run from the HPC island to the local block; a GPU memory fabric is an NVLink island. Bare metal hosts
+    that no instance runs on are never placed on.
 
     Raises
     ------
@@ -116,6 +117,7 @@ def _row(name: object, entry: Any, place: Place) -> Row:
         tuple(_id(value, place) for value in ids if value),
         _id(island, place) if island else "",
         text_at(own, "shape") or text_at(own, "instanceshape"),
+        free=0 if "instanceid" in own and not own["instanceid"] else None,
         place=place,
     )
 

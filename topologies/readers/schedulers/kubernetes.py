@@ -19,6 +19,7 @@ from topoplan.topologies.trees.site import Site
 from topoplan.topologies.trees.tree import build
 
 HOSTNAME = "kubernetes.io/hostname"
+_HOSTS = (HOSTNAME, "cloud.google.com/gce-topology-host")  # levels that are the machine itself, no group of hosts
 # Labels of the network, coarsest first. Which end a number counts from differs: AWS's layer 1 is the top, Nebius's and
 # topograph's lowest tier is the leaf. Sources: the documentation of each provider; topograph's docs/engines/k8s.md.
 _SCHEMES: tuple[tuple[str, ...], ...] = (
@@ -113,7 +114,7 @@ def _no_nodes(found: Iterable[Object], levels: Sequence[str], path: str) -> Inpu
 
 
 def kueue_levels(topologies: Iterable[Object]) -> tuple[str, ...]:
-    """Labels of the levels of Kueue's Topology, coarsest first, without that of the host itself.
+    """Labels of the levels of Kueue's Topology, coarsest first, without those of the host itself.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def kueue_levels(topologies: Iterable[Object]) -> tuple[str, ...]:
             raise InputError("a Topology's spec.levels must each have a nodeLabel", place=item.place)
         if len(labels) > MAX_TIERS or len(set(labels)) < len(labels):
             raise InputError(f"a Topology has 1 to {MAX_TIERS} levels that differ", place=item.place)
-        found.setdefault(tuple(label for label in labels if label != HOSTNAME), item)
+        found.setdefault(tuple(label for label in labels if label not in _HOSTS), item)
     if len(found) > 1:
         last = list(found.values())[-1]
         raise InputError("two Topologies with different levels", place=last.place, hint="leave one of them in the file")

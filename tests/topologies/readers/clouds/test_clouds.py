@@ -60,6 +60,17 @@ class TestAws:
             HGX,
         )
 
+    def test_instances_of_unknown_kinds_are_no_trays_of_others_islands(self) -> None:
+        tray = {"InstanceType": "p6e-gb200.36xlarge", "CapacityBlockId": "cb"}
+        fabric = read(
+            {"Instances": [instance("i-1", ["t"], **tray), instance("i-2", ["t"], **tray),
+                           instance("i-3", ["t"], InstanceType="g99.large"),
+                           instance("i-4", ["t"], InstanceType="hpc7a.96xlarge")]}
+        )  # fmt: skip
+        assert {host.name: fabric.host_types[host.type].gpus for host in fabric.hosts} == {"i-1": 4, "i-2": 4, "i-3": 8}
+        assert any(line.startswith("all other hosts: 8 GPUs") for line in fabric.assumed)
+        assert any("kinds without GPUs: 1 instances such as i-4" in line for line in fabric.warnings)
+
     def test_the_user_and_the_file_disagree(self) -> None:
         data = {"Instances": [instance("i-1", ["t"], InstanceType="p6e-gb200.36xlarge")]}
         fabric = read(data, host_type=HGX)
@@ -106,6 +117,17 @@ class TestGcp:
     def test_paths(self) -> None:
         fabric = read([{"name": f"vm-{n}", "resourceStatus": {"physicalHost": f"/c/r{n % 2}/h{n}"}} for n in range(4)])
         assert paths(fabric) == {f"vm-{n}": [f"r{n % 2}", "c"] for n in range(4)}
+
+    def test_what_runs_and_has_gpus(self) -> None:
+        told = (("a", "a3-ultragpu-8g", "RUNNING"), ("b", "a3-ultragpu-8g", "STOPPED"), ("login", "n2-standard-4", ""))
+        rows = [
+            {"name": name, "machineType": f"zones/z/{kind}", "status": status, "physicalHost": f"/c/{name}/h"}
+            for name, kind, status in told
+        ]
+        fabric = read(rows)
+        assert fabric.host_names == ("a", "b")
+        assert {h for h, _ in fabric.unusable_gpus} == {1}
+        assert read(rows[2:]).host_names == ("login",)  # nothing else to plan for: taken as told
 
     def test_mappings(self) -> None:
         entries = [
@@ -213,6 +235,15 @@ class TestOci:
 
     def test_metadata_of_one_host(self) -> None:
         assert paths(read(rdma("h", "n", "l") | {"customerHostId": "n7"})) == {"n7": ["l", "n", "h"]}
+
+    def test_bare_metal_without_an_instance_is_not_placed_on(self) -> None:
+        ids = {"compute-hpc-island-id": "i", "compute-network-block-id": "n", "compute-local-block-id": "l"}
+        rows = [
+            {"id": f"h{n}", "instance-id": to, "instance-shape": "BM.GPU.H100.8", **ids}
+            for n, to in ((1, "x"), (2, None))
+        ]
+        fabric = read({"data": {"items": rows}})
+        assert [fabric.host_names[h] for h in {h for h, _ in fabric.unusable_gpus}] == ["h2"]
 
     def test_ocids_are_shortened(self) -> None:
         data = rdma(*(f"ocid1.block.oc1.iad.{letter * 60}" for letter in "abc"))

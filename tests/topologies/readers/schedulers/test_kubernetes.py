@@ -58,6 +58,13 @@ def islands(fabric: Fabric) -> dict[str, list[str]]:
     return {i.name: [fabric.host_names[h] for h in i.hosts] for i in fabric.islands}
 
 
+def test_levels_that_are_the_machine_itself_are_no_groups() -> None:
+    levels = [f"cloud.google.com/gce-topology-{level}" for level in ("block", "subblock", "host")]
+    spec = {"levels": [{"nodeLabel": label} for label in [*levels, "kubernetes.io/hostname"]]}
+    nodes = [node(f"n{n}", dict(zip(levels, ("b", "s", f"h{n}"), strict=True))) for n in range(2)]
+    assert above(read(TOPOLOGY | {"spec": spec}, *nodes), "n1") == ["s", "b"]
+
+
 @pytest.mark.parametrize(
     "keys",
     [
