@@ -26,6 +26,7 @@ _ORDER = {
     "free inside groups": "does not matter inside a group",
     "may matter": "may matter",
 }
+_OWNERS = {"once a host": "DeepEP, normal", "low latency": "DeepEP", "direct": "NCCL", "rail": "NCCL, PXN"}
 _LINKS = {"nvlink": "NVLink", "nic": "NIC", "uplink": "uplink"}
 
 
@@ -83,7 +84,7 @@ def _row(one: AxisCollective) -> CollectiveRow:
         _slowed(one.hashing, one.hashing.expected_s),
         _slowed(one.hashing, one.hashing.p95_s),
         f"{_ORDER[one.order]}: {one.why}",
-        tuple(filter(None, (_rate(one), _incast(one.incast, one.axis), _sharp(one)))),
+        tuple(filter(None, (_rate(one), _ways(one), _incast(one.incast, one.axis), _sharp(one)))),
     )
 
 
@@ -104,6 +105,14 @@ def _rate(one: AxisCollective) -> str:
         f"slowest link {_LINKS[one.best.slowest]}, at {percent(one.rate.share)} of line rate "
         f"({one.rate.link}, {one.rate.traffic}; {assumed}{one.rate.source})"
     )
+
+
+def _ways(one: AxisCollective) -> str:
+    """All ways to send tokens to experts, and whose they are."""
+    if not any(timing.algorithm == "once a host" for timing in one.ways):
+        return ""
+    times = ", ".join(f"{' '.join(_algorithm(timing))} ({_OWNERS[timing.algorithm]})" for timing in one.ways)
+    return f"{times}; all but once a host send a copy for each expert, {one.copies:.2f} x the size"
 
 
 def _incast(incast: Incast | None, axis: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,20 @@ def test_it_tells_how_each_axis_communicates(plan: str, topoplan: Topoplan, monk
     assert result.out.index("how each axis") < result.out.index("Assumed:")
 
 
+def test_the_table_fits_a_terminal_and_keeps_units_with_their_numbers(
+    plan: str, topoplan: Topoplan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = topoplan("explain", plan).out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("how each axis"))
+    last = next(i for i, line in enumerate(lines) if "order of hosts" in line and i > first)
+    shown = [line.rstrip() for line in lines[first:last]]
+    assert max(map(len, shown)) <= 80
+    units = [word for line in shown for word in re.findall(r"\S+ (?:ms|[kMGT]?B|%)(?!\S)", line)]
+    assert len(units) >= 6
+    assert not [line for line in shown if re.search(r"(?:^|  )(?:ms|[kMGT]?B|%)(?!\S)", line)]  # none alone
+
+
 def test_json_and_yaml_hold_the_same(plan: str, topoplan: Topoplan) -> None:
     shown = topoplan("explain", plan, "-o", "json")
     assert shown.code == 0
@@ -47,6 +62,7 @@ def test_json_and_yaml_hold_the_same(plan: str, topoplan: Topoplan) -> None:
     assert ep["cheapest"]["ms"] <= ep["runner_up"]["ms"]
     assert ep["hashing"]["perfect_ms"] <= ep["hashing"]["p95_ms"]
     assert ep["efficiency"]["source"]
+    assert {"once a host", "low latency"} <= {way["algorithm"] for way in ep["ways"]}
     assert ep["incast"]["senders"] >= 1
 
 

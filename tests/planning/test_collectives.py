@@ -145,6 +145,24 @@ def test_experts_send_once_a_host_and_combine_into_one_nic_of_each_rail() -> Non
     assert ep.incast.in_bytes * ep.calls / 2 == pytest.approx(into * share)
 
 
+def test_every_way_to_the_experts_is_priced_with_the_copies_that_it_sends() -> None:
+    job, fabric = moe(ep=32, dp=32, pp=1), hosts(4)
+    ep = next(one for one in found(job, fabric) if one.axis == "ep")
+    assert {way.algorithm for way in ep.ways} == {"once a host", "low latency", "rail", "direct"}
+    assert [way.seconds for way in ep.ways] == sorted(way.seconds for way in ep.ways)
+    assert (ep.best, ep.runner_up) == ep.ways[:2]
+    # 8 copies of a token, and as often its GPU is another one's: by hand, 4,096 tokens of 7,168 values
+    routing = PRESETS["deepseek-v3"].routing
+    assert routing is not None
+    mean_bytes = (routing.dispatch_bytes + routing.combine_bytes) / 2
+    assert ep.copies * ep.call_bytes == pytest.approx(4096 * 7168 * mean_bytes * 8)
+    low = next(way for way in ep.ways if way.algorithm == "low latency")
+    assert low.links_s["nic"] == pytest.approx(4096 * 7168 * mean_bytes * 8 * 3 / 4 / (NIC * 0.94))
+    dense = next(one for one in found(job, fabric) if one.axis == "dp")
+    assert dense.copies == 1
+    assert "low latency" not in {way.algorithm for way in dense.ways}
+
+
 def test_calls_and_sizes_give_back_the_bytes_of_a_step() -> None:
     job = Job(
         "llama", 128, PRESETS["llama-3.1-405b"], Parallel(tp=8, pp=2, dp=4, cp=2), batch=Batch(8192, 1, 4)

@@ -25,7 +25,14 @@ def test_the_section_has_a_row_an_axis_and_says_what_it_is_not() -> None:
     section = re.findall(r"<section>\s*<h2>How each axis communicates.*?</section>", page(), re.DOTALL)[0]
     assert section.count('<th scope="row">') == len(traffic.axes)
     assert section.count("the order of hosts") == len(traffic.axes)
-    for words in ("once a host", "Incast at a combine", "of line rate", "beside the exposed time"):
+    for words in (
+        "once a host",
+        "Incast at a combine",
+        "of line rate",
+        "(DeepEP)",
+        "a copy for each expert",
+        "beside the exposed time",
+    ):
         assert words in section
     assert "NaN" not in section
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from topoplan.cost.collectives.timing import Timing
     from topoplan.planning.collectives import AxisCollective
 
-COLUMNS = ("axis", "collective", "groups", "size", "calls", "cheapest", "next best", "hashed, mean", "95 of 100")
+# lines of a cell are set below each other: all fits into 80 columns
+COLUMNS = ("axis", "collective,\nsize", "groups,\ncalls", "cheapest", "next best", "hashed,\nmean", "95 of\n100")
 
 
 def records(found: tuple[AxisCollective, ...]) -> list[dict[str, Any]]:
@@ -28,8 +29,8 @@ def show(found: tuple[AxisCollective, ...]) -> None:
         return
     rows = collective_rows(found)
     cells = [
-        (row.axis, row.op, row.ranks, row.size, row.calls, *map(_joined, (row.best, row.runner_up)),
-         *map(_joined, (row.expected, row.p95)))
+        (row.axis, _joined((row.op, row.size)), _joined((row.ranks, row.calls)), _joined(row.best),
+         _joined(row.runner_up), _joined(row.expected), _joined(row.p95))
         for row in rows
     ]  # fmt: skip
     click.echo()
@@ -41,7 +42,7 @@ def show(found: tuple[AxisCollective, ...]) -> None:
 
 
 def _joined(cell: tuple[str, str]) -> str:
-    return " ".join(filter(None, cell))
+    return "\n".join(filter(None, cell))
 
 
 def _record(one: AxisCollective) -> dict[str, Any]:
@@ -53,9 +54,11 @@ def _record(one: AxisCollective) -> dict[str, Any]:
         "group_size": one.size,
         "calls": one.calls,
         "call_bytes": one.call_bytes,
+        "copies": one.copies,
         "cheapest": _timing(one.best),
         "runner_up": _timing(one.runner_up),
         "with_sharp": _timing(one.with_sharp),
+        "ways": [_timing(way) for way in one.ways],
         "efficiency": None
         if rate is None
         else {

@@ -22,7 +22,7 @@ def document(value: Any, output: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
-    """Print a table on stdout; all columns but the first `left` are set right."""
+    """Print a table on stdout; all columns but the first `left` are set right. Lines of a cell stay whole."""
     from rich.console import Console  # noqa: PLC0415 - slow to import
     from rich.table import Table  # noqa: PLC0415
 
@@ -45,14 +45,20 @@ def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
 
     rich by itself narrows the widest columns, cutting words there although others could be broken between words.
     """
-    found = [max(len(word) for text in column for word in text.split() or [""]) for column in columns]
+    found = [max(len(word) for text in column for word in _unbroken(text)) for column in columns]
     spare = room - sum(found) - 2 * (len(found) - 1)
-    wanted = [max(len(text) for text in column) - least for column, least in zip(columns, found, strict=True)]
+    whole = [max(len(line) for text in column for line in text.split("\n")) for column in columns]
+    wanted = [most - least for most, least in zip(whole, found, strict=True)]
     for i in sorted(range(len(found)), key=lambda i: wanted[i]):
         more = max(0, min(wanted[i], spare))
         found[i] += more
         spare -= more
     return found
+
+
+def _unbroken(text: str) -> list[str]:
+    """Parts of a cell that are not broken: its lines where it has several, else its words."""
+    return (text.split("\n") if "\n" in text else text.split()) or [""]
 
 
 def wrapped(text: str, indent: int) -> None:

@@ -8,17 +8,19 @@ matters to it at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 
 from topoplan.cost.collectives.rates import Rate, link_class
-from topoplan.cost.collectives.schedules import BY_NETWORK, EVERYONE, Call, once_a_host
+from topoplan.cost.collectives.schedules import BY_NETWORK, EVERYONE, Call, low_latency, once_a_host
 from topoplan.cost.collectives.spreading import Hashing, Incast, hashing, incast
 from topoplan.cost.collectives.timing import Timing, cheapest, offload, timing, unordered
+from topoplan.model.demand import visit_probability
 from topoplan.model.fabric import Fabric, IntArray
-from topoplan.model.job import Job
+from topoplan.model.job import Job, Routing
 from topoplan.model.patterns import Flows
 from topoplan.model.traffic import Collective, Traffic
 
@@ -38,7 +40,13 @@ class AxisCollective:
     groups, size
         Groups that run it at the same time, and ranks of each; 0 when unknown.
     calls, call_bytes
-        Calls of a step, and the mean size of one; 0 when unknown.
+        Calls of a step, and the mean size of one; 0 when unknown. Of tokens to experts: what a rank holds for all
+        GPUs, a token once for each GPU that it visits.
+    copies
+        Of tokens to experts, copies for each of those: one an expert is what NCCL's all-to-all and DeepEP's
+        low-latency kernels send. 1 for all other traffic.
+    ways
+        One call by every algorithm that the job can choose, the quickest first; those that never end left out.
     best, runner_up
         One call by the cheapest algorithm and by the next; None where there is none, or no call is known.
     with_sharp
@@ -67,6 +75,8 @@ class AxisCollective:
     why: str
     hashing: Hashing
     incast: Incast | None
+    copies: float = 1.0
+    ways: tuple[Timing, ...] = ()
 
 
 def axis_collectives(job: Job, traffic: Traffic, fabric: Fabric, gpu: IntArray) -> tuple[AxisCollective, ...]:
@@ -107,11 +117,13 @@ class _Placed:
     def known(self, part: Collective, flows: Flows, spread: Hashing) -> AxisCollective:
         """A collective whose calls are known; `flows` are all of its axis."""
         call = Call(part.op, self.label[part.groups], part.call_bytes, self.width)
-        timings = cheapest(call, self.fabric, self.gpu_of_label, self.offload)
-        if self._routed(part):
-            one = Flows(self.label[flows.src], self.label[flows.dst], flows.bytes / part.calls)
-            timings.append(timing(once_a_host(call, one), self.fabric, self.gpu_of_label))
-            timings.sort(key=lambda found: found.seconds)
+        routing, copies = self._routing(part), 1.0
+        if routing is None:
+            timings = cheapest(call, self.fabric, self.gpu_of_label, self.offload)
+        else:
+            copies = routing.top_k / (call.size * visit_probability(routing, call.size))
+            timings = self._to_experts(call, copies, flows, part)
+        timings = [found for found in timings if isfinite(found.seconds)] or timings
         plain = [found for found in timings if found.algorithm not in BY_NETWORK]
         best, runner_up = plain[0], plain[1] if len(plain) > 1 else None
         sharp = timings[0] if timings[0].algorithm in BY_NETWORK else None
@@ -120,18 +132,28 @@ class _Placed:
         groups, size = part.groups.shape
         return AxisCollective(
             part.axis, part.op, groups, size, part.calls, part.call_bytes, best, runner_up, sharp, rate,
-            *self._order(best.order_free, spread, part), spread, self._incast(part, flows),
+            *self._order(best.order_free, spread, part), spread, self._incast(part, flows), copies,
+            tuple(plain),
         )  # fmt: skip
+
+    def _to_experts(self, call: Call, copies: float, flows: Flows, part: Collective) -> list[Timing]:
+        """Ways of a dispatch or combine, the quickest first: by DeepEP, and by NCCL with a copy for each expert."""
+        each = replace(call, size_bytes=copies * call.size_bytes)
+        once = Flows(self.label[flows.src], self.label[flows.dst], flows.bytes / part.calls)
+        found = [timing(made, self.fabric, self.gpu_of_label) for made in (once_a_host(call, once), low_latency(each))]
+        found += cheapest(each, self.fabric, self.gpu_of_label, self.offload)
+        return sorted(found, key=lambda one: one.seconds)
 
     def unknown(self, axis: str, spread: Hashing) -> AxisCollective:
         """An axis of measured traffic: bytes, but no calls."""
         order, why = self._order("", spread)
         return AxisCollective(axis, "", 0, 0, 0.0, 0.0, None, None, None, None, order, why, spread, None)
 
-    def _routed(self, part: Collective) -> bool:
-        """Whether a collective carries tokens to experts."""
-        routing = self.job.model.routing if self.job.model is not None else None
-        return part.axis == "ep" and routing is not None and not self.job.axes and self.job.traffic is None
+    def _routing(self, part: Collective) -> Routing | None:
+        """How tokens choose experts, for a collective that carries them there; None for others."""
+        if part.axis != "ep" or self.job.model is None or self.job.axes or self.job.traffic is not None:
+            return None
+        return self.job.model.routing
 
     def _order(self, free: str, spread: Hashing, part: Collective | None = None) -> tuple[str, str]:
         """One of `ORDER`, and why, where an algorithm gives the reason `free`."""
@@ -159,10 +181,8 @@ class _Placed:
         if part.op != "all_to_all":
             return None
         share = 1 / part.calls
-        if self._routed(part):
-            assert self.job.model is not None
-            assert self.job.model.routing is not None
-            routing = self.job.model.routing
+        routing = self._routing(part)
+        if routing is not None:
             # calls are as many dispatches as combines, which differ in bytes a value
             share *= 2 * routing.combine_bytes / (routing.dispatch_bytes + routing.combine_bytes)
         return incast(self.fabric, self.gpu, Flows(flows.src, flows.dst, flows.bytes * share))

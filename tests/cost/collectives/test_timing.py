@@ -1,16 +1,20 @@
 """Times: by hand, the cheaper algorithm by size, and when order makes no difference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.cost.collectives.boxes import NIC, NVLINK, everyone, hosts
 from topoplan.cost.collectives.rates import LATENCY, RATES, SATURATION, link_class, rate
 from topoplan.cost.collectives.saturating import Saturating, fit, slowdown
-from topoplan.cost.collectives.schedules import OPS, Call, once_a_host, schedules
+from topoplan.cost.collectives.schedules import OPS, Call, low_latency, once_a_host, schedules
 from topoplan.cost.collectives.timing import cheapest, offload, timing, unordered
-from topoplan.cost.moe_time import KERNEL_LATENCY_S, NIC_EFFICIENCY
+from topoplan.cost.moe_time import NIC_EFFICIENCY
 from topoplan.errors import InputError
 from topoplan.model.patterns import expert_all_to_all
+from topoplan.studies.validation.kernels import FEWEST_TOKENS, PHASES, TOP_K, token_bytes
+from topoplan.studies.validation.points import read
 
 BOTH = frozenset({"nvls", "sharp"})
 GIB = 2.0**30
@@ -145,7 +149,35 @@ def test_a_dispatch_takes_kernel_latency_and_its_bytes_at_the_rate_of_deepep() -
     fabric = hosts(4, 2)
     flows = expert_all_to_all(everyone(fabric), 1e6, 1e5, 2)
     found = timing(once_a_host(Call("all_to_all", everyone(fabric), 1e5, 2), flows), fabric, np.arange(8))
-    assert found.seconds == pytest.approx(KERNEL_LATENCY_S + 3e6 / (NIC * NIC_EFFICIENCY))
+    assert found.seconds == pytest.approx(LATENCY["moe"].base_s + 3e6 / (NIC * NIC_EFFICIENCY))
+
+
+@pytest.mark.parametrize("machines", [2, 4, 8])
+@pytest.mark.parametrize("phase", PHASES)
+def test_low_latency_kernels_take_as_long_as_measured(machines: int, phase: str) -> None:
+    points = read("deepep_low_latency").where(hosts=machines)
+    fabric = hosts(machines)
+    for tokens, us in zip(points.numbers("tokens"), points.numbers(f"{phase}_us"), strict=True):
+        if tokens >= FEWEST_TOKENS:
+            call = Call("all_to_all", everyone(fabric), tokens * token_bytes(phase) * TOP_K, 8)
+            found = timing(low_latency(call), fabric, np.arange(fabric.gpus))
+            assert found.seconds * 1e6 == pytest.approx(us, rel=0.12)
+            assert found.slowest == "nic"
+
+
+def test_rails_without_a_switch_in_common_take_no_direct_copies() -> None:
+    joined = hosts(4, 2, leaves=2)
+    apart = replace(joined, groups=(replace(joined.groups[0], rails=2, uplinks=(0.0, 0.0)), *joined.groups[1:]))
+    call = Call("all_to_all", everyone(joined), 1e6, 2)
+    times = {
+        fabric: {t.algorithm: t.seconds for t in cheapest(call, fabric, np.arange(8))} for fabric in (joined, apart)
+    }
+    assert np.isfinite(list(times[joined].values())).all()
+    assert times[apart]["direct"] == np.inf
+    assert times[apart]["rail"] == times[joined]["rail"]
+    assert timing(low_latency(call), apart, np.arange(8)).seconds == np.inf
+    alike = Call("all_to_all", np.arange(8)[None, ::2], 1e6, 1)  # ranks of one rail alone
+    assert np.isfinite(timing(low_latency(alike), apart, np.arange(8)).seconds)
 
 
 def test_a_message_takes_latency_and_its_bytes_however_small() -> None:

@@ -39,7 +39,8 @@ class Sends:
     flows
         Bytes from rank to rank over the whole phase.
     own_rail
-        Senders use their own NIC, also to a receiver on another rail (no PXN).
+        Senders use their own NIC, also to a receiver on another rail (no PXN); that takes for ever where no switch
+        joins the rails.
     """
 
     flows: Flows
@@ -54,6 +55,11 @@ class Sends:
         if self.own_rail:
             own = fabric.gpu_host[src] * fabric.rails + fabric.gpu_rail[src]
             routes = Routes(fabric, routes.inside, src, dst, own, routes.in_port)
+            turned = own[~routes.inside & ((own - routes.in_port) % fabric.rails != 0) & (self.flows.bytes > 0)]
+            loads = link_loads(routes, self.flows.bytes)
+            if len(turned) and not rails_meet(fabric):
+                loads.port[0, turned] = np.inf
+            return loads
         return link_loads(routes, self.flows.bytes)
 
 
@@ -162,6 +168,14 @@ def _tree_uplinks(fabric: Fabric, port: IntArray) -> list[int]:
                 split = fabric.group_rails[above] > 1
                 found += [int(g) * fabric.rails + rail * bool(s) for g, s in zip(above, split, strict=True) if g >= 0]
     return found
+
+
+def rails_meet(fabric: Fabric) -> bool:
+    """Whether a switch joins NICs of different rails: those at the top do, or there are no switches to tell them apart.
+
+    On rail-only networks, and where each rail has a plane of its own, data changes rails over NVLink alone.
+    """
+    return all(group.rails == 1 for group in fabric.groups if group.parent < 0)
 
 
 def empty(fabric: Fabric) -> Loads:

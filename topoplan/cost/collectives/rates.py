@@ -26,7 +26,7 @@ class Rate:
         nvlink (switches of one host), rack (NVLink switches over hosts, as in NVL72), infiniband or ethernet. What has
         no row of its own on a rack runs as on nvlink.
     traffic
-        ring, tree, nvls, sharp, all_to_all, moe or p2p.
+        ring, tree, nvls, sharp, all_to_all, moe, low_latency or p2p.
     line_bytes_per_s
         Line rate of the links that were measured, each direction; 0 for any.
     share
@@ -64,8 +64,9 @@ RATES = (
     Rate("ethernet", "moe", 0.0, NIC_EFFICIENCY, "as on InfiniBand: DeepEP on RoCE is not published", assumed=True),
     Rate("ethernet", "p2p", 0.0, 0.969, "stas00/ml-engineering network/README.md: ib_write_bw on EFA, 193.7 Gb/s"),
 )
-# Traffic without rows of its own runs like another (assumed: nothing is published on these alone).
-_LIKE = {"tree": "ring", "sharp": "ring", "pat": "ring"}
+# Traffic without rows of its own runs like another (assumed: nothing is published on these alone; DeepEP's low-latency
+# kernels were measured to reach what its normal ones do, 46 to 48 of 50 GB/s).
+_LIKE = {"tree": "ring", "sharp": "ring", "pat": "ring", "low_latency": "moe"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ class Hops:
 
 # The quickest protocol of each algorithm in NCCL's own cost table (src/graph/tuning.cc at 5067397, June 2026): LL where
 # there is one, else Simple. all_to_all and p2p run as sends and receives, which that table does not list: ring's
-# figures are assumed for them; moe: the latency of DeepEP's kernels, whatever the number of hosts.
+# figures are assumed for them. moe: DeepEP's normal kernels with one token, mean of dispatch and combine on 2 and 4
+# hosts (studies/points/deepep_normal.csv); low_latency: its low-latency ones, whatever the number of hosts.
 LATENCY = {
     "ring": Hops(6.6e-6, 0.6e-6, 2.7e-6),
     "tree": Hops(6.8e-6, 0.6e-6, 5.0e-6),
@@ -128,11 +130,12 @@ LATENCY = {
     "pat": Hops(8.0e-6, 4.0e-6, 14e-6),
     "all_to_all": Hops(6.6e-6, 0.6e-6, 2.7e-6),
     "p2p": Hops(6.6e-6, 0.6e-6, 2.7e-6),
-    "moe": Hops(KERNEL_LATENCY_S, 0.0, 0.0),
+    "moe": Hops(44e-6, 0.0, 0.0),
+    "low_latency": Hops(KERNEL_LATENCY_S, 0.0, 0.0),
 }
 # Traffic that latency and bandwidth alone describe: DeepEP's kernels are measured so (`topoplan.cost.moe_time`). The
 # fits above are of collectives of many rounds; a message between two ranks is assumed to reach its rate.
-LINEAR = frozenset({"moe", "p2p"})
+LINEAR = frozenset({"moe", "low_latency", "p2p"})
 # Each direction, of NVLink 4, whose switches and later ones reduce and multicast (NCCL user guide, NCCL_NVLS_ENABLE);
 # assumed of any links that fast which join more than two GPUs.
 NVLS_BYTES_PER_S = 450e9

@@ -302,6 +302,20 @@ def once_a_host(call: Call, flows: Flows) -> Schedule:
     return Schedule("once a host", call, (Sends(flows, "moe", (0, 0)),), _inside(call) or EVERYONE)
 
 
+def low_latency(call: Call) -> Schedule:
+    """Dispatch or combine by DeepEP's low-latency kernels: every copy goes from its sender straight to its expert.
+
+    Parameters
+    ----------
+    call
+        The all-to-all of all copies.
+    """
+    flows = all_to_all(call.groups, (call.size - 1) / call.size * call.size_bytes)
+    return Schedule(
+        "low latency", call, (Sends(flows, "low_latency", (0, 0), own_rail=True),), _inside(call) or EVERYONE
+    )
+
+
 _REDUCE, _ALL = ("all_reduce",), ("all_reduce", "all_gather", "reduce_scatter")
 _NONE, _BOTH = frozenset[str](), frozenset({"nvls", "sharp"})
 # name -> what switches must do, ops, how it is made
