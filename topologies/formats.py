@@ -88,7 +88,12 @@ READERS: tuple[Reader, ...] = (
         frozenset({NETWORK, ISLANDS}),
     ),
     Reader("hypernode", hypernode.sniff, hypernode.read, "Volcano's HyperNodes, with the Nodes or without"),
-    Reader("lldp", lldp.sniff, lldp.read, "neighbours that lldpcli sees, as json or json0, of one host or many"),
+    Reader(
+        "lldp",
+        lldp.sniff,
+        lldp.read,
+        "neighbours that lldpcli sees, of one host or many: json, json0, keyvalue, xml or plain text",
+    ),
     Reader("netq", netq.sniff_graph, netq.read_graph, "topology graph of NVIDIA NetQ"),
     Reader(
         "nmx",

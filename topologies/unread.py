@@ -6,25 +6,9 @@ import re
 
 from topoplan.topologies.reading import SNIFF_CHARS
 
-_LLDP_JSON = "run it with -f json (lldpcli show neighbors -f json), on every host and on the switches"
 # (what its beginning looks like, what it is, what to do); the first that fits counts. Patterns look at whole lines or
 # bounded stretches, so that hostile text costs no more than its length.
 _KNOWN = (
-    (
-        re.compile(r"^(?:-{20,}\r?\n)?LLDP neighbors:", re.MULTILINE),
-        "this is lldpcli's text for people",
-        _LLDP_JSON,
-    ),
-    (
-        re.compile(r"^lldp\.[\w.-]{1,64}\.via=", re.MULTILINE),
-        "these are lldpcli's keys and values",
-        _LLDP_JSON,
-    ),
-    (
-        re.compile(r"<lldp\b"),
-        "this is lldpcli's XML",
-        _LLDP_JSON,
-    ),
     (
         re.compile(r'^\s*\{\s*"(?:network_info|path_info)"\s*:'),
         "this is a .ndat of netloc",

@@ -447,6 +447,46 @@ metadata: {name: n2, labels: {example.com/block: b2, example.com/rack: r1}}
   "name": [{"value": "leaf-a"}], "capability": [{"type": "Bridge", "enabled": true}]}],
   "port": [{"id": [{"type": "ifname", "value": "Ethernet12"}]}]}]}]}
 """,
+        """\
+lldp.eth0.100.via=LLDP
+lldp.eth0.100.rid=1
+lldp.eth0.100.chassis.mac=02:00:00:00:00:01
+lldp.eth0.100.chassis.name=leaf-a
+lldp.eth0.100.chassis.descr=An OS
+of two lines
+lldp.eth0.100.chassis.Bridge.enabled=on
+lldp.eth0.100.port.ifname=Ethernet12
+lldp.eth0.100.port.auto-negotiation.current=100GbaseCR4
+""",
+        """\
+-------------------------------------------------------------------------------
+LLDP neighbors:
+-------------------------------------------------------------------------------
+Interface:    ens1f0np0, via: LLDP, RID: 2, Time: 12 days, 03:50:02
+  Chassis:
+    ChassisID:    mac 02:00:00:00:00:01
+    SysName:      leaf-a
+    SysDescr:     An OS
+                  of two lines
+    Capability:   Bridge, on
+  Port:
+    PortID:       ifname Ethernet12
+    PortDescr:    to a host
+-------------------------------------------------------------------------------
+""",
+        """\
+<?xml version="1.0" encoding="UTF-8"?>
+<lldp label="LLDP neighbors">
+ <interface label="Interface" name="ens1f0np0" via="LLDP" rid="1">
+  <chassis label="Chassis">
+   <id label="ChassisID" type="mac">02:00:00:00:00:01</id>
+   <name label="SysName">leaf-a</name>
+   <capability label="Capability" type="Bridge" enabled="on"/>
+  </chassis>
+  <port label="Port"><id label="PortID" type="ifname">Ethernet12</id></port>
+ </interface>
+</lldp>
+""",
     ),
     "nccl": (
         """\

@@ -8,9 +8,6 @@ from topoplan.errors import InputError
 from topoplan.topologies import formats, unread
 
 TEXTS = {
-    "lldpcli's text": "-" * 79 + "\nLLDP neighbors:\n" + "-" * 79 + "\nInterface:    eth0, via: LLDP, RID: 1\n",
-    "keys and values": "lldp.eth0.via=LLDP\nlldp.eth0.rid=1\n",
-    "lldpcli's XML": '<?xml version="1.0"?>\n<lldp label="LLDP neighbors"><interface name="eth0"/></lldp>\n',
     "netloc": '{"network_info": {"network_type": 2}, "node_info": {}}',
     "links of UFM": '[{"source_guid": "0002c903007b78b0", "destination_guid": "0002c903007b78b1"}]',
     "table of devices": "name,role,manufacturer,device_type,status\nleaf-1,Leaf,x,y,active\n",

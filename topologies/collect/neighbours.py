@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from topoplan.errors import InputError, Place
-from topoplan.topologies.documents import load
+from topoplan.topologies.readers.cables.lldp_text import documents
 
 FORMAT = "lldp"  # the reader's name
 _HOST_KEYS = ("host", "hostname", "name", "node")
@@ -22,13 +22,13 @@ def join(files: Iterable[tuple[str, str]]) -> str:
     Raises
     ------
     InputError
-        A file that is no JSON or YAML, or two files with tables of one machine.
+        A file that is in none of lldpcli's forms, or two files with tables of one machine.
     """
     tables: dict[str, Any] = {}
     source: dict[str, str] = {}
     for text, path in files:
-        for document in load(text, path):
-            for name, table in _tables(document.data, path):
+        for data in documents(text, path):
+            for name, table in _tables(data, path):
                 if name in tables:
                     raise InputError(
                         f"{name} has two tables of neighbours, in {source[name]} and {path}", hint="keep the newer one"

@@ -1,4 +1,4 @@
-"""Reader of LLDP neighbours as `lldpcli show neighbors -f json` (or json0) prints them, of one host or of many.
+"""Reader of LLDP neighbours as `lldpcli show neighbors` prints them in any of its forms, of one host or of many.
 
 lldpcli knows no name for the machine it runs on: several machines' outputs stand in one mapping of host name -> output,
 in a list of {"host": name, "lldp": ...}, or one after another with such a key; a lone output is called like its file.
@@ -15,11 +15,12 @@ from typing import Any
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
 from topoplan.topologies.cables.wiring import Wire, Wiring, wired_fabric
-from topoplan.topologies.documents import load, mapping_at
-from topoplan.topologies.names.roles import HOST, SWITCH
-from topoplan.topologies.reading import SNIFF_CHARS, ReadOptions, clean_name, quoted
+from topoplan.topologies.documents import mapping_at
+from topoplan.topologies.names.ports import looks_like
+from topoplan.topologies.names.roles import ASIDE, HOST, SWITCH, role_of_name
+from topoplan.topologies.readers.cables.lldp_text import documents, sniff
+from topoplan.topologies.reading import ReadOptions, clean_name, quoted
 
-_LLDP = re.compile(r'"lldp"\s*:\s*[\[{]')
 _HOST_KEYS = ("host", "hostname", "name", "node")
 _MEDIUM = re.compile(r"(\d+(?:\.\d+)?)(G?)[- ]?base", re.IGNORECASE)  # IEEE 802.3: 100GbaseCR4, 1000BaseTFD
 # Words of system descriptions of network operating systems.
@@ -27,6 +28,7 @@ _NOS = re.compile(
     r"sonic|cumulus|arista|eos\b|nx-os|cisco|junos|juniper|onyx|picos|pica8|dell.*os10|sr ?linux|fboss|switch|router",
     re.IGNORECASE,
 )
+__all__ = ["read", "sniff"]
 _HINT = 'lldpcli show neighbors -f json on each host, as {"HOST": OUTPUT, ...} or HOST.json'
 
 
@@ -39,12 +41,7 @@ class _Neighbour:
     device_port: str
     bandwidth_bytes_per_s: float
     role: str
-
-
-def sniff(text: str) -> bool:
-    """Whether `text` has an lldp object."""
-    head = text[:SNIFF_CHARS]
-    return head.lstrip()[:1] in ("{", "[") and _LLDP.search(head) is not None
+    named: bool
 
 
 def read(text: str, path: str, options: ReadOptions) -> Fabric:
@@ -68,8 +65,10 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
             "no neighbour in this LLDP table", place=Place(path), hint="is lldpd running, on the switches too?"
         )
     if len(machines) == 1 and not wiring.roles.get(next(iter(machines))):
-        wiring.roles[next(iter(machines))] = HOST
-        wiring.assumed.append("the machine whose neighbours these are: a host")
+        switch = all(looks_like(wire.a_port) == "switch" for wire in wiring.wires)
+        wiring.roles[next(iter(machines))] = SWITCH if switch else HOST
+        what = "a switch, as its ports are called like a switch's" if switch else "a host"
+        wiring.assumed.append(f"the machine whose neighbours these are: {what}")
     if not any(wire.bandwidth_bytes_per_s for wire in wiring.wires):
         wiring.warnings.append("LLDP tells no speeds here; give the host type for those of its NICs")
     return wired_fabric(wiring, path, options)
@@ -78,8 +77,8 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
 def _machines(text: str, path: str) -> Iterator[tuple[str, Any]]:
     """Name and `lldp` object of each machine."""
     outputs = []
-    for document in load(text, path):
-        outputs.extend(document.data if isinstance(document.data, list) else [document.data])
+    for data in documents(text, path):
+        outputs.extend(data if isinstance(data, list) else [data])
     alone = sum(isinstance(item, dict) and "lldp" in item for item in outputs) == 1
     for item in outputs:
         if not isinstance(item, dict):
@@ -123,7 +122,8 @@ def _neighbour(port: str, body: Any, path: str) -> _Neighbour:
     kind = str(mapping_at(_one(far.get("id"))).get("type", ""))
     number = _value(far.get("id")) if kind != "local" else _value(far.get("descr")) or _value(far.get("id"))
     medium = _value(mapping_at(_one(far.get("auto-negotiation"))).get("current"))
-    return _Neighbour(port, device, number, _speed(medium), _role(chassis))
+    role = ASIDE if role_of_name(device) == ASIDE else _role(chassis)  # a management switch is a switch as well
+    return _Neighbour(port, device, number, _speed(medium), role, bool(named or _value(chassis.get("name"))))
 
 
 def _one(value: Any) -> dict[str, Any]:
@@ -169,7 +169,13 @@ def _speed(medium: str) -> float:
 
 
 def _add(wiring: Wiring, machine: str, neighbours: Iterator[_Neighbour]) -> None:
-    for row in neighbours:
+    """Wires of a machine; of several neighbours that a port sees, nameless ones are an adapter's own or a bridge's."""
+    rows = list(neighbours)
+    named = {row.port for row in rows if row.named}
+    kept = [row for row in rows if row.named or row.port not in named]
+    if len(kept) < len(rows):
+        wiring.warnings.append(f"{machine[:60]}: {len(rows) - len(kept)} nameless neighbours on ports with a named one")
+    for row in kept:
         wiring.wires.append(Wire(machine, row.port, row.device, row.device_port, row.bandwidth_bytes_per_s))
         if row.role:
             wiring.roles.setdefault(row.device, row.role)

@@ -12,7 +12,7 @@ from topoplan.names import check_name, natural_key
 from topoplan.topologies.cables.wiring import Wire, Wiring, wired_fabric
 from topoplan.topologies.documents import list_at, load, mapping_at
 from topoplan.topologies.hosts.guess import assumed_type
-from topoplan.topologies.names.roles import HOST, SWITCH, role_of_name, role_of_word
+from topoplan.topologies.names.roles import ASIDE, HOST, SWITCH, role_of_name, role_of_word
 from topoplan.topologies.reading import MAX_HOSTS, SNIFF_CHARS, ReadOptions, clean_name, fabric_name, quoted
 
 _GRAPH = re.compile(r'"compounded_(?:nodes|links)"\s*:')
@@ -62,7 +62,8 @@ def _nodes(part: Any, wiring: Wiring, path: str) -> dict[str, str]:
         if not name:
             raise InputError("a node has neither name nor id", place=Place(path))
         names[str(node.get("id") or name)] = name
-        role = role_of_word(str(node.get("device_type") or "")) or role_of_name(name)
+        by_name = role_of_name(name)
+        role = by_name if by_name == ASIDE else role_of_word(str(node.get("device_type") or "")) or by_name
         if not role and len(set(tiers)) > 1 and isinstance(node.get("tier"), int):
             role = HOST if node["tier"] == lowest else SWITCH
         if role:

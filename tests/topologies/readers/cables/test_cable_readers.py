@@ -66,6 +66,37 @@ def test_lldp_of_one_host_is_called_like_its_file() -> None:
     assert "the machine whose neighbours these are: a host" in fabric.assumed
 
 
+def test_lldp_in_all_forms_tells_the_same() -> None:
+    found = set()
+    for text in EXAMPLES["lldp"][1:]:
+        fabric = read(text.replace("eth0.100", "ens1f0np0"), "n1.txt")
+        cabled = [(nic.name, nic.rail) for kind in fabric.host_types for nic in kind.nics]
+        found.add((fabric.host_names, tuple(cabled), tuple(group.switches for group in fabric.groups)))
+    assert found == {(("n1",), (("ens1f0np0", 0),), (("leaf-a",),))}
+    assert read(EXAMPLES["lldp"][2], "n1.txt").host_types[0].nics[0].bandwidth_bytes_per_s == 100e9 / 8
+    assert "no neighbour" in refusal("<lldp label='x'/>")
+
+
+def test_lldp_of_one_switch() -> None:
+    text = "".join(
+        f"lldp.swp{n}.via=LLDP\nlldp.swp{n}.chassis.name=n{n}\nlldp.swp{n}.port.ifname=ens{n}\n" for n in (1, 2)
+    )
+    fabric = read(text, "leaf1.txt")
+    assert (fabric.host_names, fabric.groups[0].switches) == (("n1", "n2"), ("leaf1",))
+
+
+def test_lldp_leaves_out_management_and_nameless_second_neighbours() -> None:
+    def row(port: str, chassis: str, rest: str = "") -> str:
+        return f"lldp.{port}.via=LLDP\nlldp.{port}.chassis.{chassis}\n{rest}"
+
+    bridge = "lldp.eno1.chassis.Bridge.enabled=on\n"
+    text = row("mlx5_0", "name=leaf1") + row("mlx5_0", "mac=02:00:00:00:00:07") + row("eno1", "name=oob-sw-1", bridge)
+    fabric = read(text, "n1.txt")
+    assert [nic.name for nic in fabric.host_types[0].nics] == ["mlx5_0"]
+    assert any("1 nameless neighbours" in line for line in fabric.warnings)
+    assert fabric.groups[0].switches == ("leaf1",)
+
+
 def test_lldp_outputs_one_after_another() -> None:
     body = json.loads(EXAMPLES["lldp"][1])
     named = "\n".join(json.dumps({"host": f"n{n}", **body}) for n in range(3))
