@@ -73,10 +73,9 @@ def read_containerlab(text: str, path: str, options: ReadOptions) -> Fabric:
             hint="this file sets nodes up without cables, or is a SONiC test bed, whose hosts are interfaces of one "
             "switch under test; give the file with `links`, or the lab's links as CSV",
         )
-    default = _mapping(topology.get("defaults")).get("kind")
     wiring = Wiring(wires=list(_clab_wires(topology["links"], path)))
     for name, node in _mapping(topology.get("nodes")).items():
-        wiring.roles[str(name)] = _clab_role(_mapping(node), default)
+        wiring.roles[str(name)] = _clab_role(_inherited(_mapping(node), topology))
     wiring.roles |= dict.fromkeys(_CLAB_ASIDE, ASIDE)
     return wired_fabric(wiring, path, options, name=str(data.get("name") or ""))
 
@@ -92,14 +91,25 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _clab_role(node: Mapping[Any, Any], default: Any) -> str:
-    labels = _mapping(node.get("labels"))
+def _inherited(node: Mapping[Any, Any], topology: Mapping[Any, Any]) -> tuple[str, Mapping[Any, Any]]:
+    """Kind and labels of a node: its own before those of its group, its kind and the defaults (containerlab's manual)."""
+    defaults = _mapping(topology.get("defaults"))
+    group = _mapping(_mapping(topology.get("groups")).get(node.get("group") or defaults.get("group")))
+    kind = str(node.get("kind") or group.get("kind") or defaults.get("kind") or "")
+    of_kind = _mapping(_mapping(topology.get("kinds")).get(kind))
+    labels: dict[Any, Any] = {}
+    for source in (defaults, of_kind, group, node):
+        labels |= _mapping(source.get("labels"))
+    return kind, labels
+
+
+def _clab_role(told: tuple[str, Mapping[Any, Any]]) -> str:
+    kind, labels = told
     if labels.get("graph-hide") is True or str(labels.get("graph-hide")).lower() == "yes":
         return ASIDE
     for label in ("role", "graph-icon"):
         if role := role_of_word(str(labels.get(label, ""))):
             return role
-    kind = str(node.get("kind") or default or "")
     return "" if not kind else HOST if kind in _CLAB_HOSTS else SWITCH
 
 

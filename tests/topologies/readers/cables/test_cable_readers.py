@@ -41,6 +41,18 @@ def test_containerlab_kinds_and_labels() -> None:
     assert "names no node" in refusal("topology:\n  nodes: {}\n  links: [{endpoints: [a, 'b:1']}]\n")
 
 
+def test_containerlab_groups_and_kinds_are_inherited() -> None:
+    text = """\
+topology:
+  defaults: {kind: ceos}
+  groups: {gpus: {kind: linux}, racks: {labels: {role: server}}}
+  kinds: {vr-sros: {labels: {graph-hide: "yes"}}}
+  nodes: {leaf1: {}, a: {group: gpus}, b: {group: gpus, kind: linux}, c: {group: racks}, d: {kind: vr-sros}}
+  links:
+""" + "".join(f"    - endpoints: ['leaf1:eth{n}', '{name}:eth1']\n" for n, name in enumerate("abcd", 1))
+    assert read(text).host_names == ("a", "b", "c")
+
+
 def test_nvidia_air_and_dot() -> None:
     air, graphite = EXAMPLES["lab-json"]
     assert read(air).host_names == ("n1", "node-2")
