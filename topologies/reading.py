@@ -34,6 +34,8 @@ class ReadOptions:
         "mlx5_[0-7],!mlx5_2" or "rail*"; all that the reader does not know better when empty.
     names
         What the nodes of the file are: hosts of anonymous GUIDs, roles of devices.
+    known
+        Hosts of GUIDs by other files, for what the file itself does not name.
     columns
         Column of each part of an edge list: {"a": "Device 1", "bandwidth": "Speed:Gb/s"}.
     """
@@ -42,6 +44,7 @@ class ReadOptions:
     routing: str | None = None
     nics: str = ""
     names: Mapping[str, Entry] = field(default_factory=dict)
+    known: Mapping[str, Entry] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -15,6 +15,7 @@ from topoplan.topologies.collect.inside import Device
 from topoplan.topologies.collect.sections import Collected, parse
 from topoplan.topologies.hosts.parts import Notes
 from topoplan.topologies.merge import Part, merge
+from topoplan.topologies.names.table import Entry, key_of
 from topoplan.topologies.readers.cables import lldp
 from topoplan.topologies.readers.hosts import nvidia_smi_topo
 from topoplan.topologies.readers.schedulers import fabric_clique, kubernetes, slurm_show
@@ -62,6 +63,24 @@ def parts(texts: Iterable[tuple[str, str]], options: ReadOptions) -> list[Part]:
                 hint="keep the newer one",
             )
     return _Sections(sorted(files, key=lambda file: file.host), options).parts()
+
+
+def names(texts: Iterable[tuple[str, str]]) -> dict[str, Entry]:
+    """Host and device of the GUIDs that the kernels of the hosts show; GUIDs that two hosts show are left out.
+
+    Raises
+    ------
+    InputError
+        A file that the script did not write.
+    """
+    found: dict[str, Entry] = {}
+    twice: set[str] = set()
+    for file in (parse(text, path) for text, path in texts):
+        for device in inside.devices(file).values():
+            key, entry = key_of(device.guid), Entry(file.host, device.name)
+            if device.guid and found.setdefault(key, entry).host != file.host:
+                twice.add(key)
+    return {key: entry for key, entry in found.items() if key not in twice}
 
 
 class _Sections:

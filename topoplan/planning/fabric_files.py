@@ -248,7 +248,9 @@ def _read_all(taken: Sequence[_Given], options: formats.ReadOptions) -> tuple[li
     }
     parts: list[Part] = []
     if hosts := together[collected.NAME]:
-        parts += collected.parts([(_text(item), item.label) for item in hosts], options)
+        texts = [(_text(item), item.label) for item in hosts]
+        parts += collected.parts(texts, options)
+        options = replace(options, known=collected.names(texts))
     tables = together[neighbours.FORMAT]
     if len(tables) > 1:
         label = f"{len(tables)} {neighbours.FORMAT} files"

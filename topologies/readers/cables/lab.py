@@ -92,7 +92,7 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
 
 
 def _inherited(node: Mapping[Any, Any], topology: Mapping[Any, Any]) -> tuple[str, Mapping[Any, Any]]:
-    """Kind and labels of a node: its own before those of its group, its kind and the defaults (containerlab's manual)."""
+    """Kind and labels of a node: its own first, then its group's, its kind's, the defaults (containerlab's manual)."""
     defaults = _mapping(topology.get("defaults"))
     group = _mapping(_mapping(topology.get("groups")).get(node.get("group") or defaults.get("group")))
     kind = str(node.get("kind") or group.get("kind") or defaults.get("kind") or "")

@@ -63,8 +63,16 @@ class Census:
     managers: set[str]
 
 
-def take_census(nodes: Iterable[Node], names: Mapping[str, Entry] | None = None) -> Census:
-    """Sort the channel adapters among `nodes`; `names` knows the host of GUIDs, and of what it knows it decides."""
+def take_census(
+    nodes: Iterable[Node], names: Mapping[str, Entry] | None = None, known: Mapping[str, Entry] | None = None
+) -> Census:
+    """Sort the channel adapters among `nodes`.
+
+    Parameters
+    ----------
+    names, known
+        Hosts of GUIDs: `names` decides over descriptions, `known` tells of adapters whose description does not.
+    """
     census = Census({}, {}, set(), set())
     cas = [node for node in nodes if node.kind == "ca"]
     first_hca = 0 if any(_hca(node.description) == 0 for node in cas) else 1
@@ -83,6 +91,10 @@ def take_census(nodes: Iterable[Node], names: Mapping[str, Entry] | None = None)
         else:
             census.adapters[node.guid] = _adapter(node, first_hca)
     _drop_shared_names(census, {node.guid: node.links for node in cas})
+    for node in cas:
+        if node.guid in census.nameless and (entry := _told(node, known or {})):
+            del census.nameless[node.guid]
+            census.adapters[node.guid] = _told_adapter(node, entry, first_hca)
     return census
 
 

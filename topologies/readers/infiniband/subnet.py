@@ -30,13 +30,13 @@ def subnet_fabric(dump: Dump, path: str, options: ReadOptions, *, warnings: Iter
     InputError
         No adapter names its host, or no cable joins a host to a switch.
     """
-    census = take_census(dump.nodes.values(), options.names)
+    census = take_census(dump.nodes.values(), options.names, options.known)
     if not census.adapters:
         raise InputError(
             f"no adapter names its host{_nameless(census)}",
             place=Place(path),
-            hint="set the node descriptions (rdma-ndd does) and run ibnetdiscover again, or give a CSV with the header "
-            "guid,host,device (--names)",
+            hint="set the node descriptions (rdma-ndd does) and ask again, give what the script of --collect-script "
+            "wrote on the hosts beside this file, or a CSV with the header guid,host,device (--names)",
         )
     cables, unknown = _with_speeds(dump.cables)
     chassis = _chassis(dump)
