@@ -13,6 +13,7 @@ import numpy as np
 
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
+from topoplan.solvers.experts.even_hosts import evenly
 
 ROUNDS = 400  # most exchanges of a layer, and as many GPUs that find none
 
@@ -33,22 +34,24 @@ def keep_apart(placement: ExpertPlacement, load: FloatArray, host: IntArray, spe
     speed
         [gpus] float64.
     """
-    p2l, slot_gpu = placement.physical_to_logical_map, placement.slot_gpu
+    slot_gpu, result = placement.slot_gpu, placement.physical_to_logical_map.copy()
+    layers = np.flatnonzero(~evenly(result, host[slot_gpu], placement.experts))  # nothing is gained in the others
+    if not layers.size:
+        return placement
+    p2l, load = result[layers], load[layers]
     places = np.bincount(slot_gpu, minlength=placement.gpus)
     first = np.searchsorted(slot_gpu, np.arange(placement.gpus))
-    size = load / np.maximum(placement.copies, 1)
+    size = load / np.maximum(placement.copies[layers], 1)
     shared = np.stack([_shared(row, slot_gpu, s, placement.gpus) for row, s in zip(p2l, size, strict=True)])
     used = np.stack([np.bincount(slot_gpu, row >= 0, placement.gpus) for row in p2l])
     alike = [np.unique(np.stack([places, row, speed]), axis=1, return_inverse=True)[1].ravel() for row in used]
     source = _arrange(shared, host, np.stack(alike))
     slot = first[source[:, slot_gpu]] + np.arange(placement.slots) - first[slot_gpu]  # alike GPUs have alike slots
-    result = np.take_along_axis(p2l, slot, 1)
-    for layer in np.flatnonzero((source != np.arange(placement.gpus)).any(1)).tolist():
-        before, after = (
-            (nearest_load(row, slot_gpu, load[layer], host) / speed).max() for row in (p2l[layer], result[layer])
-        )
-        if after > before:  # experts with more copies than there are hosts can fare worse
-            result[layer] = p2l[layer]
+    tried = np.take_along_axis(p2l, slot, 1)
+    for k in np.flatnonzero((source != np.arange(placement.gpus)).any(1)).tolist():
+        before, after = ((nearest_load(row[k], slot_gpu, load[k], host) / speed).max() for row in (p2l, tried))
+        if after <= before:  # experts with more copies than there are hosts can fare worse
+            result[layers[k]] = tried[k]
     return replace(placement, physical_to_logical_map=result)
 
 

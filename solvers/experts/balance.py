@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,32 +38,36 @@ def balance_rows(
     value
         [rows] float64 load over speed of the largest GPU.
     """
-    state = _Best.start(len(load), len(slots), int(slots.max()))
+    state = Best.start(len(load), len(slots), int(slots.max()))
     params = params.for_places(int(slots.max()))
     limit = goal * (1 + params.enough)
+
+    def start(size: FloatArray, copies: IntArray) -> tuple[IntArray, Packing]:
+        return np.arange(len(size)), pack_in_rounds(size, copies, slots, speed)
+
+    tries = Tries(load, goal, params, start)
     if in_pairs(slots, speed):
         every = np.arange(len(load))
         shifted = shift_copies(load, len(slots))
-        state.keep(every, *_pack(load, shifted, slots, speed, goal, params))
+        state.keep(*tries.pack(every, shifted))
         expert, value = pair_up(load, shifted)
         state.keep(every, expert, value / speed[0])
         return state.expert, state.value
     few = slots.sum() - load.shape[1] <= MOST_PARTITIONED  # then the plans leave nothing out and are the better way
     first, *others = params.alphas
-    for alphas in ([first],) if few and params.plans else ([first], others):
+    for alphas in ((first,),) if few and params.plans else ((first,), others):
         todo = state.unfinished(limit)
-        row = np.tile(todo, len(alphas))
-        if row.size:
+        if todo.size and alphas:
             copies = [greedy_copies(load[todo], int(slots.sum()), alpha, len(slots)) for alpha in alphas]
-            state.keep(row, *_pack(load[row], np.concatenate(copies), slots, speed, goal[row], params))
+            state.keep(*tries.pack(np.tile(todo, len(alphas)), np.concatenate(copies)))
     todo = state.unfinished(limit)
     if todo.size and params.plans:
-        state.keep(*_try_plans(todo, load, slots, speed, goal, params))
+        state.keep(*tries.pack_best(todo, copy_plans(load[todo], int(slots.sum()), len(slots))))
     return state.expert, state.value
 
 
 @dataclass(eq=False)
-class _Best:
+class Best:
     """The best packing so far of each row: fewest duplicates first, then the lightest largest GPU."""
 
     expert: IntArray
@@ -70,11 +75,13 @@ class _Best:
     twice: IntArray
 
     @classmethod
-    def start(cls, rows: int, gpus: int, places: int) -> _Best:
+    def start(cls, rows: int, gpus: int, places: int) -> Best:
+        """Nothing packed yet."""
         most = np.iinfo(np.int64).max
         return cls(np.full((rows, gpus, places), -1, np.int64), np.full(rows, np.inf), np.full(rows, most))
 
     def unfinished(self, limit: FloatArray) -> IntArray:
+        """[n] int64 rows above their limit [rows] float64, or with an expert twice on a GPU."""
         return np.flatnonzero((self.value > limit) | (self.twice > 0))
 
     def keep(self, row: IntArray, expert: IntArray, value: FloatArray) -> None:
@@ -89,31 +96,47 @@ class _Best:
         self.expert[now], self.value[now], self.twice[now] = expert[best], value[best], twice[best]
 
 
-def _pack(
-    load: FloatArray, copies: IntArray, slots: IntArray, speed: FloatArray, goal: FloatArray, params: ExpertParams
-) -> tuple[IntArray, FloatArray]:
-    """[rows, gpus, places] int64 experts and [rows] float64 value of a packing with the given copies."""
-    packing = pack_in_rounds(load / goal[:, None], copies, slots, speed)  # loads near 1: the work is in float32
-    separate_duplicates(packing)
-    balance_by_swaps(packing, np.full(len(load), 1 + params.tolerance), params.rounds, params.patience)
-    return packing.expert, largest_time(load, copies, packing)
+@dataclass(frozen=True, eq=False)
+class Tries:
+    """Packings of rows with given copies.
 
+    Parameters
+    ----------
+    load, goal, params
+        As for `balance_rows`.
+    start
+        Sizes and copies [n, experts] to the rows of these that can be packed, [m] int64, and their first packing.
+    """
 
-def _try_plans(
-    todo: IntArray, load: FloatArray, slots: IntArray, speed: FloatArray, goal: FloatArray, params: ExpertParams
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Row, experts and value of the most promising copy plans of each row, judged by their packing before swaps."""
-    copies = copy_plans(load[todo], int(slots.sum()), len(slots))
-    rows, plans, experts = copies.shape
-    copies = copies.reshape(-1, experts)
-    row = np.repeat(todo, plans)
-    first = pack_in_rounds(load[row] / goal[row, None], copies, slots, speed)
-    score = (first.total / first.speed).max(1).reshape(rows, plans)
-    tries = max(params.plans, SMALL_WORK // (rows * int(slots.sum())))
-    chosen = np.argsort(score, axis=1, kind="stable")[:, :tries] + np.arange(rows)[:, None] * plans
-    chosen = chosen.ravel()
-    row = row[chosen]
-    return row, *_pack(load[row], copies[chosen], slots, speed, goal[row], params)
+    load: FloatArray
+    goal: FloatArray
+    params: ExpertParams
+    start: Callable[[FloatArray, IntArray], tuple[IntArray, Packing]]
+
+    def pack(self, row: IntArray, copies: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """Rows, experts [rows, gpus, places] int64 and value [rows] float64 of packings with copies [rows, experts]."""
+        fits, packing = self.start(self._size(row), copies)
+        row, copies = row[fits], copies[fits]
+        separate_duplicates(packing)
+        goal = np.full(len(row), 1 + self.params.tolerance)
+        balance_by_swaps(packing, goal, self.params.rounds, self.params.patience)
+        return row, packing.expert, largest_time(self.load[row], copies, packing)
+
+    def pack_best(self, todo: IntArray, copies: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """As `pack`, of the most promising [rows, plans, experts] copies, judged by their packing before swaps."""
+        rows, plans, experts = copies.shape
+        copies, row = copies.reshape(-1, experts), np.repeat(todo, plans)
+        fits, first = self.start(self._size(row), copies)
+        score = np.full(len(row), np.inf)
+        score[fits] = (first.total / first.speed).max(1)
+        tries = max(self.params.plans, SMALL_WORK // (rows * max(1, int((first.expert[:1] >= 0).sum()))))
+        chosen = np.argsort(score.reshape(rows, plans), axis=1, kind="stable")[:, :tries]
+        chosen = (chosen + np.arange(rows)[:, None] * plans).ravel()
+        return self.pack(row[chosen], copies[chosen])
+
+    def _size(self, row: IntArray) -> FloatArray:
+        """[n, experts] float64 loads near 1: the work is in float32."""
+        return np.asarray(self.load[row] / self.goal[row, None], np.float64)
 
 
 def largest_time(load: FloatArray, copies: IntArray, packing: Packing) -> FloatArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from topoplan.model.fabric import FloatArray, IntArray
+from topoplan.model.fabric import BoolArray, FloatArray, IntArray
 
 Float32Array = npt.NDArray[np.float32]
 HUGE = np.float32(1e30)  # size of a place that does not exist: no swap with it is ever the best
@@ -27,12 +27,21 @@ class Packing:
         [rows, gpus] float32 load of each GPU.
     speed
         [gpus] float32.
+    host
+        [gpus] int64, where copies of an expert keep to different hosts; None where hosts do not matter.
+    known
+        [rows, hosts, experts] bool experts on a host; None as for `host`.
+    stays
+        [rows, experts] bool experts whose replicas must not change hosts, as several are on one; None as for `host`.
     """
 
     expert: IntArray
     size: Float32Array
     total: Float32Array
     speed: Float32Array
+    host: IntArray | None = None
+    known: BoolArray | None = None
+    stays: BoolArray | None = None
 
 
 def pack_in_rounds(load: FloatArray, copies: IntArray, slots: IntArray, speed: FloatArray) -> Packing:
@@ -45,11 +54,15 @@ def pack_in_rounds(load: FloatArray, copies: IntArray, slots: IntArray, speed: F
     slots, speed
         [gpus] int64 (at least one each) and float64.
     """
-    rows, gpus, row = len(load), len(slots), np.arange(len(load))[:, None]
     share = load / copies
     order = np.argsort(-share, axis=1, kind="stable")
-    expert = np.repeat(order.ravel(), np.take_along_axis(copies, order, 1).ravel()).reshape(rows, -1)
-    size = np.take_along_axis(share, expert, 1).astype(np.float32)
+    expert = np.repeat(order.ravel(), np.take_along_axis(copies, order, 1).ravel()).reshape(len(load), -1)
+    return deal(expert, np.take_along_axis(share, expert, 1).astype(np.float32), slots, speed)
+
+
+def deal(expert: IntArray, size: Float32Array, slots: IntArray, speed: FloatArray) -> Packing:
+    """As `pack_in_rounds`, for replicas [rows, slots] int64 and their sizes, heaviest first."""
+    rows, gpus, row = len(expert), len(slots), np.arange(len(expert))[:, None]
     places = int(slots.max())
     packing = Packing(
         expert=np.full((rows, gpus, places), -1, np.int64),
@@ -104,6 +117,10 @@ def swap(packing: Packing, row: IntArray, gpu: IntArray, place: IntArray, other:
     packing.total[row, other] += a - b
     mine, theirs = packing.expert[row, gpu, place], packing.expert[row, other, slot]
     packing.expert[row, gpu, place], packing.expert[row, other, slot] = theirs, mine
+    if packing.host is not None and packing.known is not None:
+        here, there = packing.host[gpu], packing.host[other]
+        packing.known[row, here, mine] = packing.known[row, there, theirs] = False
+        packing.known[row, there, mine] = packing.known[row, here, theirs] = True
 
 
 def duplicate_slots(expert: IntArray) -> IntArray:

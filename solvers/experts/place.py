@@ -11,6 +11,7 @@ from topoplan.solvers.experts.balance import balance_rows
 from topoplan.solvers.experts.bound import even_bound
 from topoplan.solvers.experts.dispatch import balance_with_weights, spread_tokens
 from topoplan.solvers.experts.domains import balance_across
+from topoplan.solvers.experts.even_hosts import balance_evenly
 from topoplan.solvers.experts.grouped import balance_groups
 from topoplan.solvers.experts.moves import change_little
 from topoplan.solvers.experts.network import place_soft
@@ -97,11 +98,23 @@ def _fresh(part: Part, problem: ExpertProblem, params: ExpertParams) -> tuple[In
     if problem.across is not None:
         return balance_across(part, problem.across)
     bound = even_bound(part.load, int(part.slots.sum()), part.speed)
-    rows, value = balance_rows(part.load, part.slots, part.speed, bound, params)
+    alike = _alike(part) if problem.previous is None and not problem.weighted else None
+    if alike is None:
+        rows, value = balance_rows(part.load, part.slots, part.speed, bound, params)
+    else:
+        rows, value = balance_evenly(part.load, part.slots, part.speed, bound, alike, params)
     if in_pairs(part.slots, part.speed) and not problem.weighted:
         unit = float(part.speed[0])
         bound = pairs_bound(part.load / unit, len(part.gpus), bound, value)
     return rows, bound
+
+
+def _alike(part: Part) -> IntArray | None:
+    """[hosts, gpus of a host] int64 where several hosts are alike and GPUs have more than two slots, else None."""
+    gpus = np.bincount(np.unique(part.host, return_inverse=True)[1])
+    if len(gpus) < 2 or part.places < 3 or any((x != x[0]).any() for x in (gpus, part.slots, part.speed)):
+        return None
+    return np.argsort(part.host, kind="stable").reshape(len(gpus), -1)
 
 
 def _weigh(

@@ -169,8 +169,8 @@ def test_a_history_is_forecast_and_the_method_reported(topoplan: Callable[..., A
     result = topoplan("experts", "history.npy", *COMMON, "-o", "json")
     assert result.code == 0, result.err
     forecast = json.loads(result.out)["outcome"]["forecast"]
-    assert forecast["method"] == "ewma 0.8"
-    assert forecast["scores"]["ewma 0.8"] == max(forecast["scores"].values())
+    assert forecast["method"].startswith("ewma")  # of a walk, the last steps tell most
+    assert forecast["scores"][forecast["method"]] == max(forecast["scores"].values())
     assert "foretells" in topoplan("experts", "history.npy", *COMMON, "--forecast", "mean").out
     assert topoplan("experts", "history.npy", *COMMON, "--forecast", "luck").code == 2
 

@@ -40,7 +40,7 @@ def test_loads_under_the_nearest_copy_are_those_of_the_rule(loads: Loads, proble
 @pytest.mark.parametrize(("gpus", "slots"), [(32, 288), (64, 320)])
 def test_the_nearest_copy_is_as_good_as_even_use(loads: Loads, problem: Problems, gpus: int, slots: int) -> None:
     load, host = loads("lognormal"), np.arange(gpus) // 8
-    plain = place(problem(load, gpus, slots, hosts=gpus // 8))
+    plain = place(problem(load, gpus, slots))
     apart = keep_apart(plain, load, host, np.ones(gpus))
     assert np.sort(apart.gpu_load(load)) == pytest.approx(np.sort(plain.gpu_load(load)))
     kept = nearest_balance(apart, load, host) / apart.balancedness(load)
@@ -51,7 +51,7 @@ def test_the_nearest_copy_is_as_good_as_even_use(loads: Loads, problem: Problems
 @pytest.mark.parametrize("kind", ["zipf", "hot"])
 def test_it_is_never_worse(loads: Loads, problem: Problems, kind: str) -> None:
     load, host = loads(kind), np.repeat(np.arange(4), 8)
-    plain = place(problem(load, 32, 288, hosts=4))
+    plain = place(problem(load, 32, 288))
     apart = keep_apart(plain, load, host, np.ones(32))
     assert (nearest_balance(apart, load, host) >= nearest_balance(plain, load, host) * (1 - 1e-12)).all()
 

@@ -28,8 +28,9 @@ def balance(placement: ExpertPlacement, slot: IntArray, load: FloatArray) -> Flo
     return np.array(result)
 
 
-# six copies of a hot expert share 32 ranks as 6 6 5 5 5 5: no choice of ranks is as even as an even split
-@pytest.mark.parametrize(("kind", "kept"), [("lognormal", 0.97), ("hot", 0.9)])
+# three copies of an expert share 32 ranks as 11 11 10, six of a hot one as 6 6 5 5 5 5: no choice of ranks is as even
+# as an even split
+@pytest.mark.parametrize(("kind", "kept"), [("lognormal", 0.96), ("hot", 0.9)])
 def test_ranks_together_come_to_the_planned_balance(loads: Loads, problem: Problems, kind: str, kept: float) -> None:
     load = loads(kind)
     placement = place(problem(load, 32, 288, hosts=4))
