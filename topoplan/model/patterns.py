@@ -111,7 +111,12 @@ def expert_all_to_all(groups: IntArray, host_bytes: float, gpu_bytes: float, gpu
     hosts = groups // gpus_per_host
     m = int((hosts[0] == hosts[0, 0]).sum()) if len(groups) else 1
     cells_hosts = hosts.reshape(len(groups), -1, m) if size % m == 0 else None
-    if cells_hosts is None or not bool((cells_hosts == cells_hosts[:, :, :1]).all()):
+    # hosts must hold m members each, no more and no less: else 64 ranks from the 64th on, 72 a domain, would look like
+    # eight domains of eight
+    whole = cells_hosts is not None and bool(
+        (cells_hosts == cells_hosts[:, :, :1]).all() and np.diff(np.sort(cells_hosts[:, :, 0]), axis=1).all()
+    )
+    if not whole:
         return all_to_all(groups, gpu_bytes * (size - 1))
     cells = groups.reshape(len(groups), -1, m)
     count = cells.shape[1]

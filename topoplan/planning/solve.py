@@ -179,7 +179,7 @@ def plan_of(job: Job, problem: RankProblem, options: SolveOptions, solution: Ran
 def job_traffic(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> Traffic:
     """Traffic of a job on hosts of a fabric; `allowed` [hosts] bool narrows them."""
     stages = stages_of(job)
-    traffic = traffic_of(job, stages.first if stages else (), domain_size(fabric, allowed))
+    traffic = traffic_of(job, stages.first if stages else (), shared_ranks(job, fabric, allowed))
     return derive_exposure(job, fabric, traffic, allowed)
 
 
@@ -209,6 +209,23 @@ def linear_placement(job: Job, fabric: Fabric, hosts: tuple[str, ...] | None = N
     allowed = allowed_hosts(fabric, hosts)
     problem = RankProblem(fabric, job_traffic(job, fabric, allowed), allowed=allowed)
     return RankPlacement(fabric, plain_placement(problem, "linear"))
+
+
+def shared_ranks(job: Job, fabric: Fabric, allowed: BoolArray | None = None) -> int:
+    """Consecutive ranks that share an NVLink domain where the job's groups are kept whole.
+
+    Hosts are filled one after the other. Wider domains are filled as far as groups go into them whole: of racks of 72
+    GPUs a job of power-of-two groups takes 64, whichever its order then leaves free.
+    """
+    domain = domain_size(fabric, allowed)
+    if not fabric.islands:
+        return domain
+    host = int(np.bincount(np.bincount(fabric.gpu_host)).argmax())
+    p = job.parallel
+    stage = job.ranks if p is None else p.tp * p.cp * p.dp
+    groups = [] if p is None else [p.tp, p.tp * p.cp, p.ep * p.etp]
+    widths = (width for width in range(domain - domain % host, 0, -host) if stage % width == 0)
+    return next((w for w in widths if all(w % size == 0 or size % w == 0 for size in groups)), domain)
 
 
 def domain_size(fabric: Fabric, allowed: BoolArray | None = None) -> int:
