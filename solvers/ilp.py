@@ -14,7 +14,8 @@ from topoplan.errors import InputError, SolverMissingError
 
 GAP = 1e-9  # relative gap at which a solver may stop
 TOLERANCE = 1e-6  # taken off a solver's bound: the tolerance in which HiGHS and CBC keep constraints
-INSTALL = "pip install pulp highspy"
+INSTALL = "pip install pulp"
+HINT = "PULP_CBC_CMD comes with PuLP; HiGHS with: pip install 'topoplan[highs]'"
 
 
 def load_pulp() -> ModuleType:
@@ -49,7 +50,7 @@ def find_solver(names: Sequence[str], others: str = "") -> str:
     for candidate in wanted:
         if run(candidate, None, 1.0) is not None:
             return candidate
-    raise SolverMissingError(f"ILP solver {' or '.join(names[:2])} is not installed", hint=INSTALL)
+    raise SolverMissingError(f"ILP solver {' or '.join(names[:2])} is not installed", hint=HINT)
 
 
 def run(solver: str, problem: Any, seconds: float) -> dict[str, Any] | None:

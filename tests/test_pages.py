@@ -94,14 +94,45 @@ def test_modules_shown_can_be_run() -> None:
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
 
 
-def test_what_solve_prints_is_what_the_readme_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
-    examples = ROOT / "topoplan" / "examples"
-    asked = ["solve", str(examples / "job.yaml"), "--topology", str(examples / "fabric.yaml")]
-    result = CliRunner().invoke(cli, asked)
+EXAMPLES = ROOT / "topoplan" / "examples"
+
+
+def asked(*words: str) -> str:
+    """What a command prints."""
+    result = CliRunner().invoke(cli, words)
     assert result.exit_code == 0, result.output
-    lines = [line.rstrip() for line in result.stdout.strip().splitlines()]
+    return result.stdout
+
+
+def drawn(svg: Path) -> list[str]:
+    """Words and colours of a picture; where they stand to the last digit is up to the release of matplotlib."""
+    return re.findall(r"(?:fill|stroke): (#\w+)|>([^<>]+)</", svg.read_text())
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What solve prints of the bundled example, and the plan's folder."""
+    folder = tmp_path_factory.mktemp("example") / "plan"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SLURM_JOB_NODELIST", raising=False)
+        job, fabric = str(EXAMPLES / "job.yaml"), str(EXAMPLES / "fabric.yaml")
+        return asked("solve", job, "--topology", fabric, "--no-report", "--out", str(folder)), folder
+
+
+def test_the_readme_shows_what_solve_prints(example: tuple[str, Path]) -> None:
+    lines = [line.rstrip() for line in example[0].strip().splitlines()]
     assert part(README, "solve") == "\n".join(["```text", *lines, "```"]) + "\n"
+
+
+def test_the_readme_shows_what_show_draws(example: tuple[str, Path], tmp_path: Path) -> None:
+    asked("show", str(example[1]), "--svg", str(tmp_path / "plan.svg"))
+    assert drawn(EXAMPLES / "plan.svg") == drawn(tmp_path / "plan.svg")
+
+
+@pytest.mark.slow
+def test_docs_show_what_the_report_draws(example: tuple[str, Path], tmp_path: Path) -> None:
+    asked("report", str(example[1]), "--figures", str(tmp_path))
+    assert drawn(EXAMPLES / "what-if.svg") == drawn(tmp_path / "changes.svg")
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------
@@ -128,7 +159,7 @@ def test_python_of_the_readme_plans_its_own_files(files: Path) -> None:
 def test_files_of_jobs_reports_and_studies_are_read(files: Path) -> None:
     (more,) = blocks(ALL[DOCS / "jobs.md"], "yaml")
     (files / "more.yaml").write_text((files / "job.yaml").read_text() + more)
-    assert topoplan.read_job("more.yaml").compute is not None
+    assert topoplan.solve(topoplan.read_job("more.yaml"), topoplan.read_fabric("fabric.yaml")).step is not None
     (prices,) = blocks(ALL[DOCS / "report.md"], "yaml")
     (files / "prices.yaml").write_text(prices)
     assert read_prices("prices.yaml").currency == "USD"

@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-HEAD = (
-    "| size: layers x experts, slots / GPUs | EPLB: gap | topoplan: gap | with weights | layers worse than EPLB's "
-    "| duplicates | ms |\n|---|---|---|---|---|---|---|\n"
-)
+Row = list[str]
 
 
 def headline(tables: str) -> str:
     """Markdown of balance by size, moves and remote hosts, from the three full tables."""
     balance, drift, routes = (_rows(table) for table in tables.strip().split("\n\n"))
-    lines = []
-    for size in dict.fromkeys(row[0] for row in balance):
-        columns = list(zip(*(row for row in balance if row[0] == size), strict=True))
-        cells = [size, *(_beside(columns[at]) for at in (2, 3, 5, 7, 8, 9))]
-        lines.append(f"| {' | '.join(cells)} |\n")
-    kinds = ", ".join(dict.fromkeys(row[1] for row in balance))
-    said = f"Loads, in the order of the figures of a cell: {kinds}.\n\n"
-    return said + HEAD + "".join(lines) + "\n" + _moves(drift) + _remote(routes)
+    return _gaps(balance) + "\n" + _moves(drift) + _remote(routes)
 
 
-def _rows(table: str) -> list[list[str]]:
+def _rows(table: str) -> list[Row]:
     """Cells of a Markdown table below its head."""
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
-def _beside(cells: Iterable[str]) -> str:
-    """Cells of several loads as one: topoplan's and, behind a semicolon and its name, each peer's."""
-    found: dict[str, list[str]] = {}
-    for cell in cells:
-        for text in cell.replace("**", "").split("; "):
-            name, _, value = text.rpartition(" ")
-            found.setdefault(name, []).append(value)
-    alike = {name: values[:1] if len(set(values)) == 1 else values for name, values in found.items()}
-    return "; ".join(f"{name} {', '.join(values)}".strip() for name, values in alike.items())
+def _gaps(balance: list[Row]) -> str:
+    """The first table: a column a load."""
+    loads = list(dict.fromkeys(row[1] for row in balance))
+    head = ["gap, EPLB's and topoplan's", *loads, "layers worse", "ms", "EPLB's ms"]
+    lines = [head, ["---"] * len(head)]
+    for size, mine in _by_first(balance).items():
+        gaps = [f"{row[2]}, {row[3]}" for row in mine]
+        worse = "-" if mine[0][7] == "-" else str(sum(int(row[7]) for row in mine))
+        times = [row[9].split("; ") for row in mine]
+        own, peers = [some[0] for some in times], [some[1].split()[-1] if some[1:] else "-" for some in times]
+        lines.append([size, *gaps, worse, _range(own), _range(peers)])
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _moves(drift: list[list[str]]) -> str:
+def _by_first(rows: list[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    return found
+
+
+def _range(cells: Iterable[str]) -> str:
+    """Least and most of cells that hold numbers, or - where no peer was there to measure."""
+    found = [cell.strip("*") for cell in cells]
+    if "-" in found:
+        return "-"
+    found.sort(key=lambda cell: float(cell.rstrip("%").replace(",", "")))
+    return f"{found[0]} to {found[-1]}"
+
+
+def _moves(drift: Sequence[Row]) -> str:
     """The second table as a line."""
     _, sigmas, theirs, _, mine, _, kept = zip(*drift, strict=True)
     levels = " or ".join(dict.fromkeys(sigmas))
@@ -49,16 +58,10 @@ def _moves(drift: list[list[str]]) -> str:
     )
 
 
-def _range(cells: Iterable[str]) -> str:
-    """Least and most of cells of percent."""
-    found = sorted((cell.strip("*") for cell in cells), key=lambda cell: float(cell.rstrip("%")))
-    return f"{found[0]} to {found[-1]}"
-
-
-def _remote(routes: list[list[str]]) -> str:
+def _remote(routes: list[Row]) -> str:
     """The third table, a line a size."""
     lines = []
-    for size in dict.fromkeys(row[0] for row in routes):
-        ways = [f"{way} {hosts}, {realised}" for name, way, hosts, realised, _ in routes if name == size]
+    for size, mine in _by_first(routes).items():
+        ways = [f"{way} {hosts}, {realised}" for _, way, hosts, realised, _ in mine]
         lines.append(f"- Remote hosts a token and balance realised, {size}: {'; '.join(ways)}.\n")
     return "".join(lines)

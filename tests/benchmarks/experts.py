@@ -171,8 +171,10 @@ def main() -> None:
         tables[1] += _said(drift_row(kind, sigma, peer, args.seed) for kind in LOADS[:2] for sigma in DRIFTS)
         tables[2] += _said(row for case in TRACED for row in route_rows(case, peer, args.seed))
     if args.readme:
-        write_part(PAGE, PART, "\n".join(tables))
-        write_part(README, PART, headline("\n".join(tables)))
+        whole = "\n".join(tables)
+        short = headline(whole)  # before anything is written
+        write_part(PAGE, PART, whole)
+        write_part(README, PART, short)
 
 
 def _said(rows: Iterable[str]) -> str:

@@ -143,7 +143,7 @@ def test_observed_shapes(text: str, expected: list[tuple[str, int | None]] | Non
         ("h6\nh1\n", "observed order:1: not of the form"),
         ("0 h6 one\n", "not of the form"),
         ("# nothing\n", "no rank"),
-        ("rank,host\n0,h6\n0,h1\n", "rankmap.csv:3: rank 0 stands there twice"),
+        ("rank,host\n0,h6\n0,h1\n", "observed order:3: rank 0 stands there twice"),
         ("rank,host\nx,h6\n", "whole numbers"),
         ("rank,node\n0,h6\n", "must name the columns"),
         ("{", "not JSON"),

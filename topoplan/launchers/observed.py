@@ -60,10 +60,10 @@ def _parse_order(start: str, text: str) -> Order:
     if re.search(r"\bRANK=\d", text):  # before JSON: lines of a log may begin like a list
         return _read_pairs(text)
     if start[0] in "{[":
-        return read_json(start)
+        return read_json(start, _SOURCE)
     first = next((line for line in start.splitlines() if not line.startswith("#")), "")
     if "," in first and "rank" in re.split(r"[,\s]+", first.lower()):
-        return read_csv(start[start.index(first) :].replace(first, first.lower(), 1))
+        return read_csv(start[start.index(first) :].replace(first, first.lower(), 1), _SOURCE)
     return _read_lines(text)
 
 

@@ -80,14 +80,17 @@ def _read(files: Mapping[str, str]) -> Order:
     return order
 
 
-def read_csv(text: str) -> Order:
-    """Seats from a CSV with the columns rank and host, and gpu if it is known; lines may stand in any order."""
+def read_csv(text: str, source: str = CSV) -> Order:
+    """Seats from a CSV with the columns rank and host, and gpu if it is known; lines may stand in any order.
+
+    Errors name `source`.
+    """
     reader = csv.DictReader(io.StringIO(text))
     if not {"rank", "host"} <= set(reader.fieldnames or ()):
-        raise InputError("the first line must name the columns rank and host", place=Place(CSV, 1))
+        raise InputError("the first line must name the columns rank and host", place=Place(source, 1))
     seats: dict[int, Seat] = {}
     for row in reader:
-        place = Place(CSV, reader.line_num)
+        place = Place(source, reader.line_num)
         try:
             rank, gpu = int(row["rank"]), row.get("gpu") or None
             seat = Seat(row["host"], int(gpu) if gpu is not None else None)
@@ -96,28 +99,31 @@ def read_csv(text: str) -> Order:
         if rank in seats:
             raise InputError(f"rank {rank} stands there twice", place=place)
         seats[rank] = seat
-    return in_order(seats, CSV)
+    return in_order(seats, source)
 
 
-def read_json(text: str) -> Order:
-    """Seats from rankmap.json, or from a list of objects with rank (or in rank order), host and perhaps gpu."""
+def read_json(text: str, source: str = JSON) -> Order:
+    """Seats from rankmap.json, or from a list of objects with rank (or in rank order), host and perhaps gpu.
+
+    Errors name `source`.
+    """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", place=Place(JSON)) from error
+        raise InputError(f"not JSON: {error}", place=Place(source)) from error
     if isinstance(data, list):
         data = _from_rows(data)
     hosts = data.get("host") if isinstance(data, dict) else None
     if not isinstance(hosts, list):
-        raise InputError("a list `host` is needed", place=Place(JSON))
+        raise InputError("a list `host` is needed", place=Place(source))
     gpus, ranks = data.get("gpu", [None] * len(hosts)), data.get("rank", list(range(len(hosts))))
     if not isinstance(gpus, list) or not isinstance(ranks, list) or not len(gpus) == len(ranks) == len(hosts):
-        raise InputError("host, gpu and rank need as many entries", place=Place(JSON))
+        raise InputError("host, gpu and rank need as many entries", place=Place(source))
     if not all(isinstance(h, str) for h in hosts) or not all(_is_int(g) or g is None for g in gpus):
-        raise InputError("host must hold names, gpu whole numbers", place=Place(JSON))
+        raise InputError("host must hold names, gpu whole numbers", place=Place(source))
     if not all(_is_int(rank) for rank in ranks) or len(set(ranks)) != len(ranks):
-        raise InputError("rank must hold different whole numbers", place=Place(JSON))
-    return in_order({rank: Seat(host, gpu) for rank, host, gpu in zip(ranks, hosts, gpus, strict=True)}, JSON)
+        raise InputError("rank must hold different whole numbers", place=Place(source))
+    return in_order({rank: Seat(host, gpu) for rank, host, gpu in zip(ranks, hosts, gpus, strict=True)}, source)
 
 
 def _from_rows(rows: list[object]) -> dict[str, list[object]]:
