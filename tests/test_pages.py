@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -157,7 +158,13 @@ def test_python_of_the_readme_plans_its_own_files(files: Path) -> None:
 
 
 def test_files_of_jobs_reports_and_studies_are_read(files: Path) -> None:
-    (more,) = blocks(ALL[DOCS / "jobs.md"], "yaml")
+    model, layout, more = blocks(ALL[DOCS / "jobs.md"], "yaml")
+    np.save("load.npy", np.random.default_rng(0).integers(1, 100, (24, 64)))
+    for name, text in (("model", model), ("layout", layout)):
+        (files / f"{name}.yaml").write_text(text)
+    plan = topoplan.solve(topoplan.read_job("model.yaml"), topoplan.read_fabric("fabric.yaml"))
+    assert (plan.placement.ranks, plan.experts is None) == (64, False)
+    assert [axis.name for axis in topoplan.read_job("layout.yaml").axes] == ["table", "dp"]
     (files / "more.yaml").write_text((files / "job.yaml").read_text() + more)
     assert topoplan.solve(topoplan.read_job("more.yaml"), topoplan.read_fabric("fabric.yaml")).step is not None
     (prices,) = blocks(ALL[DOCS / "report.md"], "yaml")

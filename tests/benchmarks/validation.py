@@ -22,7 +22,7 @@ KINDS = {
     "step of (deepseek|qwen)": "step of MoE models",
     "step of": "step of dense models",
 }
-HEAD = "| prediction | target | kept by | error there | missed | without a target |\n|---|---|---|---|---|---|\n"
+HEAD = "| prediction | target | kept by | errors where kept | missed | without a target |\n|---|---|---|---|---|---|\n"
 
 
 def compact(found: list[Row]) -> str:
@@ -52,7 +52,8 @@ def _short(subject: str) -> str:
 def _range(some: list[Row]) -> str:
     """Least and most error."""
     errors = sorted(some, key=lambda row: row.error)
-    return " to ".join(dict.fromkeys(_percent(row) for row in errors[:1] + errors[-1:])) or "-"
+    ends = dict.fromkeys(f"{100 * row.error:.1f}" for row in errors[:1] + errors[-1:])
+    return f"{' to '.join(ends)} %" if ends else "-"
 
 
 def _percent(row: Row) -> str:

@@ -11,7 +11,7 @@ from topoplan.launchers import LAUNCHERS, kubernetes
 PAGE = DOCS / "launchers.md"
 PART = "launchers"
 _PODS = (
-    "objects held against CRD schemas and kubernetes-validate; the pods' program run",
+    "CRD schemas; the pods' program run",
     "launchers/portable/test_pod.py",
 )
 # What runs beside the round trip, shellcheck and injections that every launcher has, and the test that does it.
@@ -27,17 +27,26 @@ VERIFIED = {launcher.name: _PODS for launcher in kubernetes.LAUNCHERS} | {
     "ray": ("a stand-in for Ray (run once by hand with Ray 2.60)", "launchers/test_ray.py"),
     "dlrover": ("its sort of hosts, from its source; never run", "launchers/test_registry.py"),
     "devicemesh": ("8 processes of torch 2.13 over gloo", "launchers/test_devicemesh.py"),
-    "mpijob": ("as the others, and pods' launcher with real Open MPI", "launchers/portable/test_pod_mpi.py"),
+    "mpijob": ("CRD schemas; the pods' program with real Open MPI", "launchers/portable/test_pod_mpi.py"),
     "rankmap": ("nothing obeys it by itself", "launchers/test_roundtrip.py"),
     "shim": ("processes; its rendezvous with real torchrun", "lab/test_rendezvous.py"),
 }
 
 
+# What launchers can make, in a word of the table
+WORDS = {
+    "any rank on any GPU": "ranks",
+    "hosts in any order, and their GPUs; any rank on any GPU through the shim": "hosts",
+    "any rank on any GPU, through the plan's table of hosts": "table",
+}
+
+
 def table() -> str:
-    """One row for each launcher, in the order of the registry."""
-    lines = ["| launcher | can make | files | reordered silently by | verified with |", "|---|---|---|---|---|"]
+    """What the words of the table mean, and a row for each launcher, in the order of the registry."""
+    lines = [f"- {word}: {told}" for told, word in WORDS.items()]
+    lines += ["", "| launcher | makes | files | reordered silently by | verified with |", "|---|---|---|---|---|"]
     for name, launcher in LAUNCHERS.items():
-        cells = (f"`{name}`", launcher.expresses, files_of(name), launcher.reorders, VERIFIED[name][0])
+        cells = (f"`{name}`", WORDS[launcher.expresses], files_of(name), launcher.reorders, VERIFIED[name][0])
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

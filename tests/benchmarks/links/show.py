@@ -18,8 +18,8 @@ PAGE, PART = DOCS / "measured.md", "links benchmark"
 EVEN = 0.01  # predicted difference that is none
 FASTER, BEHIND, ERROR = 1.5, 0.05, 0.2  # the targets
 HEAD = (
-    "| hosts, racks | names | uplinks | Open MPI: default | strings | linear | plan | default / plan "
-    "| gloo: default | numbers | linear | plan | default / plan |\n" + "|---" * 13 + "|\n"
+    "| hosts x racks, names, uplinks | Open MPI: default | strings | linear | plan | default / plan "
+    "| gloo: default | numbers | linear | plan | default / plan |\n" + "|---" * 11 + "|\n"
 )
 PREDICTED_HEAD = (
     "| axis | held back by | transport | cells x orders | measured / predicted: median | least | most | within 20 % |\n"
@@ -116,7 +116,7 @@ def gains(measured: list[Row]) -> str:
     for cell in all_cells():
         both = [found.get((cell, transport)) for transport in TRANSPORTS]
         if any(both):
-            cells = [f"{cell.hosts}, {cell.racks}", cell.names, f"{cell.over}:1"]
+            cells = [str(cell)]
             for row, orders in zip(both, (("numbers", "strings"), ("strings", "numbers")), strict=True):
                 for order in (*orders, "linear", "plan"):
                     text = f"{row.ms[order]:,.0f}" if row else "-"
