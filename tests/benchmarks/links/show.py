@@ -16,6 +16,7 @@ from tests.pages import DOCS, README, ROOT, write_part
 FIGURE = Path("topoplan/examples/links.svg")
 PAGE, PART = DOCS / "measured.md", "links benchmark"
 EVEN = 0.01  # predicted difference that is none
+NO_BREAK = "\u00a0"  # a cell's name stays on a line however wide the table is
 FASTER, BEHIND, ERROR = 1.5, 0.05, 0.2  # the targets
 HEAD = (
     "| hosts x racks, names, uplinks | Open MPI: default | strings | linear | plan | default / plan "
@@ -116,7 +117,7 @@ def gains(measured: list[Row]) -> str:
     for cell in all_cells():
         both = [found.get((cell, transport)) for transport in TRANSPORTS]
         if any(both):
-            cells = [str(cell)]
+            cells = [str(cell).replace(" ", NO_BREAK)]
             for row, orders in zip(both, (("numbers", "strings"), ("strings", "numbers")), strict=True):
                 for order in (*orders, "linear", "plan"):
                     text = f"{row.ms[order]:,.0f}" if row else "-"
