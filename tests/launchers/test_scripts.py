@@ -133,7 +133,7 @@ def test_a_name_that_slipped_through_would_still_be_text(
 ) -> None:
     with pytest.raises(InputError, match="refused"):
         placement_of([name, "b"], gpus=1)
-    monkeypatch.setattr("topoplan.model.fabric.check_name", str)
+    monkeypatch.setattr("topoplan.model.fabric_parts.check_name", str)
     placement = placement_of([name, "b"], gpus=1)
     with pytest.raises(InputError, match="refused"):
         LaunchRequest(placement)

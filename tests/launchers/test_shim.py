@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -118,6 +119,10 @@ def test_hosts_are_known_by_every_name(placement_of: Place, write_all: Write) ->
         ({"NODE_NAME": "h6", "JOB_COMPLETION_INDEX": "1"}, "nothing says which of them"),
         ({"NODE_NAME": "h2", "OMPI_COMM_WORLD_SIZE": "8"}, "plan has 9 ranks, but OMPI_COMM_WORLD_SIZE=8 processes"),
         ({"NODE_NAME": "h2", "SLURM_PROCID": "0", "SLURM_NTASKS": "5"}, "SLURM_NTASKS=5 processes"),
+        (
+            {"NODE_NAME": "h2", "TORCHELASTIC_RUN_ID": "x", "LOCAL_RANK": "0", "WORLD_SIZE": "4"},
+            "WORLD_SIZE=4 processes",
+        ),
         ({"NODE_NAME": "spare"}, "spare is a spare of the plan"),
     ],
 )
@@ -131,6 +136,44 @@ def test_what_is_not_as_planned_is_refused(
     assert (result.returncode, result.stdout) == (6, "")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_torchrun_counts_and_not_what_started_it(folder: Path) -> None:
+    started = {
+        "TORCHELASTIC_RUN_ID": "x",
+        "WORLD_SIZE": "9",
+        "LOCAL_RANK": "0",
+        "SLURM_PROCID": "1",
+        "SLURM_NTASKS": "3",
+    }
+    assert shown(folder, NODE_NAME="h2", **started)["WORLD_SIZE"] == "9"
+    assert shown(folder, NODE_NAME="h2", OMPI_COMM_WORLD_SIZE="3", **started)["WORLD_SIZE"] == "9"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (r"^(h6\t)(\d+),", r"\1x,", "no host with its ranks and GPUs: h6"),
+        (r"^(h6\t)(\d+),\d+", r"\1\2,\2", "rank 0 is there twice"),
+        (r"^h6\t.*\n", "", "rank 0 is there not at all"),
+        (r"^(h6\t\S+)\t\S+", r"\1", "no host with its ranks and GPUs: h6"),
+    ],
+)
+def test_a_table_that_was_edited_is_refused(old: str, new: str, message: str, folder: Path) -> None:
+    file = folder / "topoplan_shim.py"
+    text, count = re.subn(old, new, file.read_text(), flags=re.MULTILINE)
+    assert count == 1
+    file.write_text(text)
+    result = shim(folder, "/bin/echo", "ran", NODE_NAME="h2", LOCAL_RANK="0")
+    assert (result.returncode, result.stdout) == (6, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_address_has_no_domain(placement_of: Place, write_all: Write) -> None:
+    folder = write_all(LAUNCHER.write(LaunchRequest(placement_of(["10", "11"], gpus=1))))
+    assert printed(shim(folder, "--print", NODE_NAME="10.x").stdout)["RANK"] == "0"
+    assert "not in the plan" in shim(folder, "--print", NODE_NAME="10.0.0.99").stderr
 
 
 def test_pieces_of_het_jobs_and_steps_of_other_tools_are_let_through(folder: Path) -> None:

@@ -31,7 +31,7 @@ _EXACT = "="
 # Row of the host table whose names fit this host best: `mine` is its number from 0 and its columns. A name is matched
 # as it is, else in lower case, else without its domain; "" makes awk compare text, as 010 and 10 are one number to it.
 FIND_ROW = """\
-    BEGIN { best = 9; node = -1; short = me; sub(/[.].*/, "", short) }
+    BEGIN { best = 9; node = -1; short = me; if (me !~ /^[0-9.]+$/) sub(/[.].*/, "", short) }
     /^#/ { next }
     {
         node++

@@ -53,7 +53,8 @@ def test_hosts_and_spares_of_what_export_writes(file: str, folder: Path) -> None
         (None, "No such file"),
         ("", "name topoplan_rendezvous.py or hosts.tsv"),
         ("a\tb\n", "no plan in"),
-        ("a\t0,1\t0,1\t-\ta\nb\t3\t0\t-\tb\n", "the plan has others on b"),
+        ("a\t0,2\t0,1\t-\ta\nb\t1\t0\t-\tb\n", "the plan has others on a"),
+        ("a\t0,1\t0,1\t-\ta\nb\t3\t0\t-\tb\n", "rank 2 is there not at all"),
         ("s\t-\t0,1\t-\ts\n", "no plan in"),
     ],
 )

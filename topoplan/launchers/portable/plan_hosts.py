@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from topoplan.launchers.portable.pod_table import PodRow, own_row, row_of, stop
+from topoplan.launchers.portable.pod_table import PodRow, first_part, own_row, stop, table_rows
 from topoplan.launchers.portable.whoami import host_names
 
 # What export writes here: lines of host, ranks, GPUs, RDMA devices and names. A host without ranks ("-") is a spare.
@@ -13,14 +13,12 @@ _SHOWN = 4
 
 
 def rows_of(table: str) -> tuple[list[PodRow], list[PodRow]]:
-    """Hosts of the plan, that of rank 0 first, and its spares, best first; ValueError where a line is not a row."""
+    """Hosts of the plan, that of rank 0 first, and its spares, best first; ValueError where it is not whole."""
     rows: list[PodRow] = []
     spares: list[PodRow] = []
-    for line in table.splitlines():
-        row = row_of(line, 0)
-        if row is not None:
-            kind = rows if row.ranks else spares
-            kind.append(row._replace(number=len(kind)))
+    for row in table_rows(table):
+        kind = rows if row.ranks else spares
+        kind.append(row._replace(number=len(kind)))
     return rows, spares
 
 
@@ -45,8 +43,7 @@ def find_host(rows: Sequence[PodRow], env: Mapping[str, str]) -> PodRow:
 def _unknown(rows: Sequence[PodRow], tried: Sequence[tuple[str, str]]) -> str:
     """What to say of a host that is in the plan by none of its names, or by one that several hosts share."""
     for name, source in tried:
-        short = name.partition(".")[0].lower()
-        alike = [row.host for row in rows if short in [known.partition(".")[0].lower() for known in row.names]]
+        alike = [row.host for row in rows if first_part(name) in [first_part(known) for known in row.names]]
         if alike:
             which = " or ".join(alike[:_SHOWN])
             return f"{source} says {name}, which could be {which}: set TOPOPLAN_HOST to the name that the plan uses"

@@ -14,6 +14,7 @@ TABS = "hosts.tsv"  # the same with tabs
 PACKED = "hosts.txt.gz."  # parts of the compressed table: .000, .001 ...
 DEVICES = "devices.txt"
 NOT_AS_PLANNED = 6  # exit code, as everywhere in topoplan
+_EDITED = "; write it again with topoplan export"
 
 
 class PodRow(NamedTuple):
@@ -63,14 +64,31 @@ def pod_rows(folder: str) -> list[PodRow]:
             for line in file:
                 host, gpus = line.split()
                 visible[host] = [int(gpu) for gpu in gpus.split(",")]
+    try:
+        whole = table_rows(table_bytes(folder).decode())
+    except ValueError as error:
+        stop("the plan's table: " + str(error))
+    return [  # where a pod sees fewer GPUs than the host has, they are numbered anew
+        row._replace(devices=[visible[row.host].index(gpu) for gpu in row.devices]) if row.host in visible else row
+        for row in whole
+    ]
+
+
+def table_rows(text: str) -> list[PodRow]:
+    """Hosts and spares of a table, numbered as they stand; ValueError where it is not one, or not whole."""
     rows: list[PodRow] = []
-    for line in table_bytes(folder).decode().splitlines():
-        row = row_of(line, len(rows))
-        if row is None:
-            continue
-        if row.host in visible:  # the pod sees fewer GPUs than the host has, numbered anew
-            row = row._replace(devices=[visible[row.host].index(gpu) for gpu in row.devices])
-        rows.append(row)
+    for line in text.splitlines():
+        try:
+            row = row_of(line, len(rows))
+        except ValueError:
+            raise ValueError("no host with its ranks and GPUs: " + line[:100] + _EDITED) from None
+        if row is not None:
+            rows.append(row)
+    ranks = sorted(rank for row in rows for rank in row.ranks)
+    wrong = [rank for rank, found in enumerate(ranks) if rank != found]
+    if wrong:
+        what = "twice" if ranks[wrong[0]] < wrong[0] else "not at all"
+        raise ValueError("rank " + str(min(wrong[0], ranks[wrong[0]])) + " is there " + what + _EDITED)
     return rows
 
 
@@ -96,9 +114,14 @@ def row_of(line: str, number: int) -> PodRow | None:
     return row
 
 
+def first_part(name: str) -> str:
+    """A name in lower case without its domain; addresses have none."""
+    return name if name.replace(".", "").isdigit() else name.partition(".")[0].lower()
+
+
 def own_row(rows: Sequence[PodRow], me: str) -> PodRow | None:
     """The row of the host called `me`: exactly, else in lower case, else without its domain; None for a stranger."""
-    short = me.partition(".")[0]
+    short = me[: len(first_part(me))]
     for name in (me, me.lower(), short, short.lower()):
         for row in rows:
             if name in row.names:

@@ -49,14 +49,15 @@ def plan_rows(path: str = "") -> tuple[list[PodRow], list[PodRow]]:
             stop(f"{path}: {error}")
         inside = _TABLE.search(table)
         table = inside[1] if inside else table
+    why = ""
     try:
         rows, spares = rows_of(table)
-    except ValueError:
-        rows, spares = [], []
+    except ValueError as error:
+        rows, spares, why = [], [], f" ({error})"
     if not rows:
         stop(
-            f"no plan in {path or 'this file'}: name topoplan_rendezvous.py or hosts.tsv, as topoplan export writes "
-            "them, with --rdzv-conf=plan=FILE"
+            f"no plan in {path or 'this file'}{why}: name topoplan_rendezvous.py or hosts.tsv, as topoplan export "
+            "writes them, with --rdzv-conf=plan=FILE"
         )
     first = 0
     for row in rows:

@@ -77,8 +77,11 @@ def find_local(rows: Sequence[PodRow], row: PodRow, env: Mapping[str, str], surp
 
 def check_number(rows: Sequence[PodRow], env: Mapping[str, str]) -> None:
     """End where the launcher started another number of processes than the plan has: they would wait for ever."""
-    started, variable = first_number(env, _STARTED)
-    if started is None and "SLURM_PROCID" in env and "SLURM_HET_SIZE" not in env:
+    if "TORCHELASTIC_RUN_ID" in env:  # whatever started torchrun has started fewer
+        started, variable = first_number(env, ("WORLD_SIZE",))
+    else:
+        started, variable = first_number(env, _STARTED)
+    if started is None and "SLURM_PROCID" in env and not {"SLURM_HET_SIZE", "TORCHELASTIC_RUN_ID"} & set(env):
         started, variable = first_number(env, ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"))
     planned = sum(len(row.ranks) for row in rows)
     if started not in (None, planned):
@@ -186,7 +189,10 @@ def misused(message: str) -> NoReturn:
 def main(arguments: Sequence[str]) -> int:
     """Find the rank, and become the program."""
     options, program = parse(arguments)
-    rows, spares = rows_of(TABLE_TEXT)
+    try:
+        rows, spares = rows_of(TABLE_TEXT)
+    except ValueError as error:
+        stop(f"the plan's table in this file: {error}")
     if not rows:
         misused("no plan in this file: write it with topoplan export PLAN --launcher shim")
     if "--hosts" in options:

@@ -7,7 +7,7 @@
 set -eu
 find_row() {
     awk -v me="$1" '
-    BEGIN { best = 9; node = -1; short = me; sub(/[.].*/, "", short) }
+    BEGIN { best = 9; node = -1; short = me; if (me !~ /^[0-9.]+$/) sub(/[.].*/, "", short) }
     /^#/ { next }
     {
         node++
