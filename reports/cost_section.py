@@ -16,12 +16,18 @@ _NAMES = {"nic": "NICs", "switch_port": "switch ports", "cable": "cables"}
 
 
 def cost_section(view: ReportInput) -> dict[str, Any] | None:
-    """Waiting of each order, and the bill; None without a price of the placement."""
+    """GPU-hours of each order's steps, or of what they expose, and the bill; None without a price of the placement."""
     plan = view.plan
     if plan.prediction is None or plan.placement is None:
         return None
-    prices = [plan.prediction, *(plan.baselines or {}).values()]
-    hours = [gpu_hours(plan.placement.ranks, 1e-3 * STEPS * price.exposed_ms) for price in prices]
+    step, ranks = plan.step, plan.placement.ranks
+    exposed_s = [1e-3 * price.exposed_ms for price in (plan.prediction, *(plan.baselines or {}).values())]
+    seconds: list[float | None] = list(exposed_s)
+    if step is not None:
+        exposed_s[0] = step.exposed_s
+        seconds = [step.total_s, *((plan.plain_step_s or {}).get(name) for name in plan.baselines or {})]
+    hours = [None if s is None else gpu_hours(ranks, STEPS * s) for s in seconds]
+    waiting = gpu_hours(ranks, STEPS * exposed_s[0])
     quote = view.prices
     rate = quote.gpu_hour if quote is not None else None
     total = bill(quote, plan.placement.fabric) if quote is not None and quote.items else None
@@ -29,8 +35,13 @@ def cost_section(view: ReportInput) -> dict[str, Any] | None:
     return {
         "steps": f"{STEPS:,}",
         "columns": columns(plan),
-        "hours": [significant(value) for value in hours],
-        "sums": [money(value * rate, currency) for value in hours] if rate is not None else [],
+        "what": "Exposed communication" if step is None else "All GPUs",
+        "hours": ["-" if value is None else significant(value) for value in hours],
+        "sums": ["-" if value is None else money(value * rate, currency) for value in hours]
+        if rate is not None
+        else [],
+        "waiting": significant(waiting),
+        "waiting_sum": "" if rate is None else money(waiting * rate, currency),
         "rate": "" if rate is None else money(rate, currency),
         "quote": quote.name if quote is not None else "",
         "lines": [_line(line, currency) for line in total.lines] if total is not None else [],

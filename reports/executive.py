@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from topoplan.model.plan import Plan, Prediction
 from topoplan.reports.amounts import change, counted, milliseconds, percent
 from topoplan.reports.cost_section import cost_section
-from topoplan.reports.sensitivity_section import broken_words, most_helpful
+from topoplan.reports.sensitivity_section import broken_words, gained, measure, most_helpful
 from topoplan.reports.tables import bound_rows
 from topoplan.reports.view import ReportInput
 
@@ -29,7 +29,8 @@ def executive_rows(view: ReportInput) -> list[Answer]:
     plan = view.plan
     if plan.prediction is None:
         return []
-    rows = [*_step(plan), _order(plan, plan.prediction), _bound_by(plan.prediction), *_waiting(view), *_distance(plan)]
+    rows = [*_step(plan), _order(plan, plan.prediction), _bound_by(plan, plan.prediction)]
+    rows += [*_waiting(view), *_distance(plan)]
     if view.sensitivity is not None and view.sensitivity.effects:
         rows += _changes(view)
     return rows
@@ -50,14 +51,21 @@ def _order(plan: Plan, price: Prediction) -> Answer:
     said = ", ".join(f"{_ORDERS.get(name, name)} {percent(more, signed=True)}" for name, more in slower.items())
     worst = max(slower.values(), default=0.0)
     answer = f"yes, up to {percent(worst, signed=True)}" if worst >= NOTHING else "no"
-    return Answer("Does the order of hosts matter?", answer, f"exposed time against this plan: {said}" if said else "")
+    reason = f"exposed time against this plan: {said}" if said else ""
+    if plan.step is not None and plan.plain_step_s:
+        longer = [change(seconds, plan.step.total_s) for seconds in plan.plain_step_s.values()]
+        reason += f"; whole steps: at most {percent(max(longer), signed=True)}"
+    return Answer("Does the order of hosts matter?", answer, reason)
 
 
-def _bound_by(price: Prediction) -> Answer:
+def _bound_by(plan: Plan, price: Prediction) -> Answer:
     """The axis that exposes most, what hashing adds, and the busiest link."""
+    exposed = dict(price.axes) if plan.step is None else {axis.name: axis.exposed_s for axis in plan.step.axes}
     if price.exposed_ms <= 0 or not price.axes:
         return Answer("What takes the time?", "no communication", "nothing leaves a GPU")
-    axis = max(price.axes, key=lambda name: price.axes[name])
+    if sum(exposed.values()) <= 0:
+        return Answer("What takes the time?", "no communication", "compute hides all of it")
+    axis = max(exposed, key=lambda name: exposed[name])
     hashing = change(price.exposed_ms, price.ideal_ms)
     link = max(price.busiest_links, key=lambda load: load.ms, default=None)
     reason = f"uneven hashing adds {percent(hashing)} to perfect spreading" if hashing >= NOTHING else (
@@ -65,7 +73,7 @@ def _bound_by(price: Prediction) -> Answer:
     )  # fmt: skip
     if link is not None:
         reason += f"; busiest link: {link.link}, {milliseconds(link.ms)}"
-    share = percent(price.axes[axis] / price.exposed_ms)
+    share = percent(exposed[axis] / sum(exposed.values()))
     return Answer("What takes the time?", f"{axis}, {share} of exposed time", reason)
 
 
@@ -73,11 +81,11 @@ def _waiting(view: ReportInput) -> list[Answer]:
     cost = cost_section(view)
     if cost is None:
         return []
-    paid = f", {cost['sums'][0]}" if cost["sums"] else ""
+    paid = f", {cost['waiting_sum']}" if cost["waiting_sum"] else ""
     reason = (
         f"all {view.plan.placement.ranks:,} GPUs wait while communication is exposed" if view.plan.placement else ""
     )
-    return [Answer("What does waiting cost?", f"{cost['hours'][0]} GPU-hours each {cost['steps']} steps{paid}", reason)]
+    return [Answer("What does waiting cost?", f"{cost['waiting']} GPU-hours each {cost['steps']} steps{paid}", reason)]
 
 
 def _distance(plan: Plan) -> list[Answer]:
@@ -89,18 +97,22 @@ def _distance(plan: Plan) -> list[Answer]:
     return []
 
 
+def _within(name: str) -> str:
+    """A name inside a sentence: "One more spine" begins small, "NICs" does not."""
+    return name[:1].lower() + name[1:] if name[1:2].islower() else name
+
+
 def _changes(view: ReportInput) -> list[Answer]:
     found = view.sensitivity
     assert found is not None
     best, idle = most_helpful(found)
     rows = []
     if best is not None and best.best is not None:
-        saved = percent(change(best.best.prediction.exposed_ms, found.now.prediction.exposed_ms), signed=True)
+        saved = f"{percent(gained(found, best.best), signed=True)} {measure(found)}"
         rows.append(Answer("What would help most?", f"{best.change.name}: {saved}", best.change.how))
     if idle:
-        rows.append(
-            Answer("What is not worth buying?", counted(len(idle), "change"), f"less than 1 % each: {', '.join(idle)}")
-        )
+        reason = f"less than 1 % {measure(found)} each: {', '.join(map(_within, idle))}"
+        rows.append(Answer("What is not worth buying?", counted(len(idle), "change"), reason))
     broken = broken_words(found)
     if broken:
         what, _, after = broken.partition(": ")

@@ -19,7 +19,7 @@ from topoplan.reports.load_section import load_section
 from topoplan.reports.placement_section import expert_group_section, placement_section, stage_section
 from topoplan.reports.sensitivity_section import sensitivity_section
 from topoplan.reports.svg import printable, safe
-from topoplan.reports.tables import bound_rows, columns, comparison_rows, worst_gap
+from topoplan.reports.tables import bound_rows, columns, comparison_rows, step_rows, worst_gap
 from topoplan.reports.view import LINEAR, ReportInput
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _context(view: ReportInput) -> dict[str, Any]:
         "commands": [line for line in (view.command, view.report_command) if line],
         "executive": executive_rows(view),
         "columns": columns(plan),
-        "comparison": comparison_rows(plan),
+        "comparison": [*comparison_rows(plan), *step_rows(plan)],
         "cards": _cards(plan, view.outcome),
         "bounds": bound_rows(plan),
         "placement": placement_section(view),
@@ -90,7 +90,14 @@ def _cards(plan: Plan, outcome: ExpertOutcome | None) -> list[_Card]:
         hosts, used = len(plan.placement.fabric.hosts), len(plan.placement.host_order())
         noun = "ranks" if plan.prediction is not None else "GPUs"
         cards.append(_Card(f"{plan.placement.ranks:,}", f"{noun} on {used:,} of {counted(hosts, 'host')}"))
-    if plan.prediction is not None:
+    if plan.step is not None:
+        exposed = milliseconds(1e3 * plan.step.exposed_s)
+        cards.append(_Card(milliseconds(1e3 * plan.step.total_s), f"a step, {exposed} of it exposed communication"))
+        linear_s = (plan.plain_step_s or {}).get(LINEAR)
+        if linear_s is not None:
+            longer = percent(change(linear_s, plan.step.total_s), signed=True)
+            cards.append(_Card(longer, "step if hosts stay in physical order"))
+    elif plan.prediction is not None:
         cards.append(_Card(milliseconds(plan.prediction.exposed_ms), "communication exposed per step"))
         for name, price in (plan.baselines or {}).items():
             if name == LINEAR:

@@ -58,7 +58,7 @@ def sensitivity_section(view: ReportInput) -> dict[str, Any] | None:
 
 
 def most_helpful(found: Sensitivity) -> tuple[Effect | None, list[str]]:
-    """The change that saves most exposed time, None where none saves any, and the names of those that do nothing."""
+    """The change that saves most time, None where none saves any, and the names of those that do nothing."""
     saved = {i: _saved(found, effect) for i, effect in enumerate(found.effects) if not effect.change.loses_hosts}
     best = max(saved, key=lambda i: saved[i], default=None)
     idle = [found.effects[i].change.name for i, share in saved.items() if abs(share) < NOTHING]
@@ -68,7 +68,19 @@ def most_helpful(found: Sensitivity) -> tuple[Effect | None, list[str]]:
 def _saved(found: Sensitivity, effect: Effect) -> float:
     if effect.best is None:
         return 0.0
-    return -change(effect.best.prediction.exposed_ms, found.now.prediction.exposed_ms)
+    return -gained(found, effect.best)
+
+
+def gained(found: Sensitivity, priced: Priced) -> float:
+    """Share by which the step changes where it is known, else exposed time; below zero is a gain."""
+    if found.now.step_s is not None and priced.step_s is not None:
+        return change(priced.step_s, found.now.step_s)
+    return change(priced.prediction.exposed_ms, found.now.prediction.exposed_ms)
+
+
+def measure(found: Sensitivity) -> str:
+    """What `gained` is a share of."""
+    return "of exposed time" if found.now.step_s is None else "of a step"
 
 
 def broken_words(found: Sensitivity) -> str:
@@ -77,8 +89,8 @@ def broken_words(found: Sensitivity) -> str:
         if effect.change.loses_hosts:
             if effect.best is None:
                 return f"{effect.change.how}: {effect.reason}"
-            more = change(effect.best.prediction.exposed_ms, found.now.prediction.exposed_ms)
-            return f"{effect.change.how}: {percent(more, signed=True)} of exposed time on other hosts"
+            more = percent(gained(found, effect.best), signed=True)
+            return f"{effect.change.how}: {more} {measure(found)} on other hosts"
     return ""
 
 

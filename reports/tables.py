@@ -131,6 +131,15 @@ def comparison_rows(plan: Plan) -> list[Row]:
     return rows
 
 
+def step_rows(plan: Plan) -> list[Row]:
+    """The whole step of the plan and of each baseline; none where the job does not say how fast it computes."""
+    if plan.step is None or plan.plain_step_s is None:
+        return []
+    plain = [plan.plain_step_s.get(name) for name in plan.baselines or {}]
+    seconds = [plan.step.total_s, *plain]
+    return [_row("Whole step", "ms", [None if value is None else 1e3 * value for value in seconds])]
+
+
 def _row(name: str, unit: str, values: list[float | None] | list[float], notes: list[str] | None = None) -> Row:
     return Row(name, unit, tuple(values), tuple(notes) if notes else ("",) * len(values))
 

@@ -92,6 +92,42 @@ def test_the_table_at_the_top_agrees_with_the_plan(view: ReportInput) -> None:
     assert "GPU-hours" in rows["What does waiting cost?"].answer
 
 
+def stepped(view: ReportInput) -> ReportInput:
+    """The view of a job that says how fast it computes."""
+    now = view.sensitivity
+    assert now is not None
+    plain = {"linear": 2 * STEP.total_s, "strings": 3 * STEP.total_s, "random": 4 * STEP.total_s}
+    effects = []
+    for i, effect in enumerate(now.effects):
+        step_s = STEP.total_s * (1 - 0.02 * i)
+        kept = effect.kept and dataclasses.replace(effect.kept, step_s=step_s)
+        effects.append(dataclasses.replace(effect, kept=kept, again=None))
+    found = dataclasses.replace(now, now=dataclasses.replace(now.now, step_s=STEP.total_s), effects=tuple(effects))
+    plan = dataclasses.replace(view.plan, step=STEP, plain_step_s=plain)
+    return dataclasses.replace(view, plan=plan, sensitivity=found)
+
+
+def test_where_a_step_is_known_the_top_speaks_of_it(view: ReportInput) -> None:
+    """Prices of orders share exposures, those of hosts in physical order: what waits is the step's to say."""
+    known = stepped(view)
+    rows = {row.question: row for row in executive_rows(known)}
+    assert known.plan.placement is not None
+    assert rows["What takes the time?"].answer == "ep, 100 % of exposed time"
+    hours = known.plan.placement.ranks * 1000 * STEP.exposed_s / 3600
+    assert rows["What does waiting cost?"].answer.startswith(f"{hours:.1f} GPU-hours each 1,000 steps, ")
+    assert rows["Does the order of hosts matter?"].reason.endswith("whole steps: at most +300 %")
+    assert rows["What would help most?"].answer.endswith(" % of a step")
+    text = page_text(known)
+    assert "400 ms of it exposed communication" in text
+    assert "+100 % step if hosts stay in physical order" in text
+    assert "Whole step 1,700 ms 3,400 ms +100 % 5,100 ms +200 %" in text
+    whole = known.plan.placement.ranks * 1000 * STEP.total_s / 3600
+    assert f"All GPUs, 1,000 steps plan linear strings random GPU-hours {whole:.3g}" in text
+    hidden = dataclasses.replace(STEP, axes=(AxisTime("ep", 0.5, 0.0, 0.5),))
+    quiet = dataclasses.replace(known, plan=dataclasses.replace(known.plan, step=hidden))
+    assert "compute hides all of it" in {row.reason for row in executive_rows(quiet)}
+
+
 def test_every_assumption_of_the_inputs_is_listed_with_a_source(view: ReportInput) -> None:
     listed = assumptions(view)
     assert set(view.plan.assumed) <= {item.what for item in listed}
