@@ -136,6 +136,17 @@ def test_docs_show_what_the_report_draws(example: tuple[str, Path], tmp_path: Pa
     assert drawn(EXAMPLES / "what-if.svg") == drawn(tmp_path / "changes.svg")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("study", sorted(RULES))
+def test_answers_quoted_are_the_studies(study: str, tmp_path: Path) -> None:
+    rows = section(README, "Questions with an answer")
+    (row,) = re.findall(rf"^\| [^|]+ \| `{study}` \| (.*) \|$", rows, re.MULTILINE)
+    told = asked("sweep", study, "--no-report", "--out", str(tmp_path))
+    figures = re.findall(r"\d+\.\d+|\d+:1\b|\d+(?= ranks)", row)
+    assert [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", told)] == []
+    assert figures
+
+
 # ---- files ---------------------------------------------------------------------------------------------------------
 
 
