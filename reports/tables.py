@@ -119,14 +119,19 @@ def columns(plan: Plan) -> tuple[str, ...]:
 
 
 def comparison_rows(plan: Plan) -> list[Row]:
-    """Exposed time, that of each axis, ideal time, busiest links and bytes x distance; plan against baselines."""
+    """What placements cost; plan against baselines."""
     if plan.prediction is None:
         return []
-    prices = [plan.prediction, *(plan.baselines or {}).values()]
+    fabric = plan.placement.fabric if plan.placement else None
+    return price_rows(fabric, [plan.prediction, *(plan.baselines or {}).values()])
+
+
+def price_rows(fabric: Fabric | None, prices: list[Prediction]) -> list[Row]:
+    """Exposed time, that of each axis of the first, ideal time, busiest links and bytes x distance."""
     rows = [_row("Exposed communication", "ms", [p.exposed_ms for p in prices])]
-    rows += [_row(f"axis {axis}", "ms", [p.axes.get(axis) for p in prices]) for axis in plan.prediction.axes]
+    rows += [_row(f"axis {axis}", "ms", [p.axes.get(axis) for p in prices]) for axis in prices[0].axes]
     rows.append(_row("With perfect spreading", "ms", [p.ideal_ms for p in prices]))
-    rows += _link_rows(plan.placement.fabric if plan.placement else None, prices)
+    rows += _link_rows(fabric, prices)
     rows.append(_row("Bytes × distance", "bytes", [p.hop_bytes for p in prices]))
     return rows
 
@@ -188,7 +193,8 @@ def stage_rows(plan: Plan, job: Job | None = None) -> list[StageRow]:
             used = np.unique(plan.placement.host[label == s % pipeline])
             hosts, where = len(used), places(plan.placement.fabric, used)
         layers = ranges(range(plan.stages.first[s], plan.stages.first[s + 1]))
-        following = str(nearness[s % pipeline]) if s % pipeline < len(nearness) else ""
+        last = s + 1 == len(plan.stages.cost)
+        following = str(nearness[s % pipeline]) if s % pipeline < len(nearness) and not last else ""
         rows.append(StageRow(s, layers, cost, cost / mean, hosts, where, following))
     return rows
 

@@ -70,11 +70,15 @@ def meeting_level(fabric: Fabric, a: IntArray, b: IntArray) -> IntArray:
 
 
 def next_stage_meetings(placement: RankPlacement, job: Job) -> list[Meetings]:
-    """How near the ranks of each stage are to their partners of the next one, one item a pair of stages."""
-    columns = dense_groups(job, "pp").T
+    """How near the ranks of each stage are to their partners of the next one, one item a pair of stages.
+
+    With several virtual stages a rank the last one is followed by the first.
+    """
+    columns = list(dense_groups(job, "pp").T)
     names, host = levels(placement.fabric), placement.host
+    wraps = job.parallel is not None and job.parallel.vpp > 1
     found = []
-    for here, after in pairwise(columns):
+    for here, after in pairwise([*columns, *columns[:wraps]]):
         level = meeting_level(placement.fabric, host[here], host[after])
         share = np.bincount(level, minlength=len(names)) / len(level)
         found.append(Meetings(names, tuple(float(s) for s in share)))

@@ -78,6 +78,22 @@ def test_score_tells_it_of_the_observed_order_alone(plan: str, topoplan: Topopla
     assert "how each axis communicates" in topoplan(*asked).out
 
 
+def test_score_shows_a_plan_as_solve_does(files: Path, topoplan: Topoplan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    solved = topoplan("solve", "job.yaml", "--topology", "fabric.yaml", "--out", "plan", "--no-report").out
+    record = json.loads((files / "plan" / "plan.json").read_text())["placement"]
+    lines = [f"{r} {host} {gpu}" for r, (host, gpu) in enumerate(zip(record["host"], record["gpu"], strict=True))]
+    (files / "order.txt").write_text("\n".join(lines) + "\n")
+    scored = topoplan("score", "job.yaml", "--topology", "fabric.yaml", "--observed", "order.txt").out
+
+    def rows(text: str) -> list[list[str]]:
+        shown = text.splitlines()[2:]
+        return [re.split(r"\s{2,}", line.strip()) for line in shown[: shown.index("")]]
+
+    assert rows(scored) == rows(solved)
+    assert rows(scored)[0][0] == "Exposed communication"
+
+
 def test_a_plan_of_experts_has_no_axes(files: Path, topoplan: Topoplan) -> None:
     Path("load.csv").write_text("\n".join(",".join(["1"] * 8) for _ in range(2)) + "\n")
     asked = ("experts", "load.csv", "--topology", "fabric.yaml", "--gpus", "4", "--slots", "8", "--out", "experts")

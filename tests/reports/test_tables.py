@@ -73,6 +73,17 @@ def test_stages_cover_all_layers_and_hosts(example: Example) -> None:
     assert stage_rows(dataclasses.replace(plan, stages=None), job) == []
 
 
+def test_virtual_stages_go_on_on_the_first_rank(example: Example) -> None:
+    plan, job, _, _ = example
+    assert job.parallel is not None
+    twice = dataclasses.replace(job, parallel=dataclasses.replace(job.parallel, vpp=2))
+    assert plan.stages is not None
+    stages = dataclasses.replace(plan.stages, first=(0, 16, 31, 46, 61), cost=(1.0,) * 4)
+    rows = stage_rows(dataclasses.replace(plan, stages=stages), twice)
+    assert [bool(row.next_stage) for row in rows] == [True, True, True, False]
+    assert rows[0].next_stage == rows[1].next_stage == rows[2].next_stage  # two pipeline ranks: there and back
+
+
 def test_certificate_in_words(example: Example) -> None:
     bounds = {"exposed_ms": Bound(12.0, 10.0, False, "any"), "hop_bytes": Bound(5e9, 5e9, True, "host-aligned")}
     rows = bound_rows(dataclasses.replace(example[0], certificate=bounds))

@@ -41,6 +41,7 @@ def command(
     from topoplan.launchers import parse_observed, place_observed  # noqa: PLC0415
     from topoplan.planning import score as pricing  # noqa: PLC0415
     from topoplan.planning.inputs import open_fabric, open_job  # noqa: PLC0415
+    from topoplan.reports.tables import price_rows  # noqa: PLC0415
 
     read = open_job(job)
     fabric = open_fabric(topology, host_type=host_type, format=format_name).fabric
@@ -61,19 +62,10 @@ def command(
             records["observed"] = {**records["observed"], "exact_links": links.record(exact)}
         render.document(records, output)
         return
-    axes = list(result.observed.axes)
-    rows = [
-        [name, f"{p.exposed_ms:,.2f}", *(f"{p.axes[a]:,.2f}" for a in axes), f"{p.ideal_ms:,.2f}",
-         f"{p.busiest_uplink_ms:,.2f}", f"{p.hop_bytes / 1e12:,.2f}"]
-        for name, p in prices.items()
-    ]  # fmt: skip
-    render.table(
-        f"{read.job.name} on {fabric.name}, one step",
-        ["order", "exposed ms", *(f"{a} ms" for a in axes), "ideal ms", "uplink ms", "TB x hops"],
-        rows,
-    )
+    rows = [[row.name, *row.texts] for row in price_rows(fabric, list(prices.values()))]
+    render.table(f"{read.job.name} on {fabric.name}, one step", ["", *prices], rows)
     if shared:
-        sharing.show(shared, axes)
+        sharing.show(shared, list(result.observed.axes))
     if result.steps:
         step.show(result.steps)
     if exact is not None:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 COLUMNS = ("order", "step ms", "compute", "bubble", "exposed", "optimizer", "storage", "MFU")
 AXIS_COLUMNS = ("axis, at rates that links reach", "work ms", "overlapped", "exposed", "share")
 
+NOTE = (
+    "A step has each order's own exposures, at rates that links reach; the prices of orders above are at line rate, "
+    "every one with the shares that hosts in physical order expose."
+)
+
 
 def show(
     steps: Mapping[str, StepTime], memory: Memory | None = None, plain_s: Mapping[str, float] | None = None
@@ -39,6 +44,7 @@ def show(
         )
         click.echo()
         render.table("", AXIS_COLUMNS, axes)
+        render.wrapped(NOTE, 0)
     if memory is not None:
         parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in memory.parts.items() if size > 0)
         click.echo(f"memory of the fullest GPU, pipeline rank {memory.rank}: {format_bytes(memory.total)} ({parts})")

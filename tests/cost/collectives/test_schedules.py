@@ -196,6 +196,13 @@ def test_neighbours_of_a_ring_pass_one_message_each() -> None:
     assert (flows.src.tolist(), flows.dst.tolist(), flows.bytes.tolist()) == ([0, 8, 16], [8, 16, 0], [5.0] * 3)
 
 
+@pytest.mark.parametrize(
+    ("ranks", "there"), [([0, 2, 4], True), ([0, 1, 2, 3], False), ([0, 1, 2], False), ([1, 2, 5, 6, 7], False)]
+)
+def test_pat_needs_ranks_on_hosts_of_their_own(ranks: list[int], there: bool) -> None:
+    assert ("pat" in by_name(Call("all_gather", np.array([ranks]), 1e6, 2))) == there
+
+
 def test_experts_reached_once_a_host_load_nics_by_hosts_and_nvlink_by_gpus() -> None:
     fabric = hosts(3, 2)
     flows = expert_all_to_all(everyone(fabric), 4.0, 3.0, 2)
