@@ -50,7 +50,7 @@ SchedulerParameters=bf_interval=1
 
 
 class SlurmLab:
-    """Slurm on the hosts of a lab; a context manager.
+    """Slurm on the hosts of a lab; a context manager. With `gpus` it manages so many of each host, which are files.
 
     Raises
     ------
@@ -58,8 +58,8 @@ class SlurmLab:
         The nodes are not idle in time; ends with the logs.
     """
 
-    def __init__(self, lab: Lab, cpus: int = 4, wait: float = 180) -> None:
-        self.lab, self.cpus, self.wait = lab, cpus, wait
+    def __init__(self, lab: Lab, cpus: int = 4, wait: float = 180, gpus: int = 0) -> None:
+        self.lab, self.cpus, self.wait, self.gpus = lab, cpus, wait, gpus
         self.head = next(iter(lab.racks))
         # A short path: the socket of munged must fit into 108 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="tpslurm"))
@@ -120,10 +120,16 @@ class SlurmLab:
 
     def _config(self) -> str:
         lines = CONFIG.format(head=self.head, address=self.lab.address(self.head), folder=self.folder)
+        gres = f"Gres=gpu:h100:{self.gpus} " if self.gpus else ""
+        if self.gpus:
+            lines += "GresTypes=gpu\n"
+            for gpu in range(self.gpus):
+                (self.folder / f"gpu{gpu}").touch()
+            files = f"{self.folder}/gpu[0-{self.gpus - 1}]"
+            (self.folder / "gres.conf").write_text(f"Name=gpu Type=h100 File={files}\n")
         for host in self.lab.racks:
-            lines += (
-                f"NodeName={host} NodeAddr={self.lab.address(host)} CPUs={self.cpus} RealMemory=200 State=UNKNOWN\n"
-            )
+            at = self.lab.address(host)
+            lines += f"NodeName={host} NodeAddr={at} CPUs={self.cpus} RealMemory=200 {gres}State=UNKNOWN\n"
         return lines + "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
 
     def _topology(self) -> str:

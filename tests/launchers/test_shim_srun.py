@@ -57,6 +57,35 @@ def test_text(any_ranks: RankPlacement, golden: Callable[[str, str], None], shel
 PLAIN = ["--ntasks-per-node=2", "--wait=0", "--cpu-bind=none"]
 
 
+@pytest.mark.parametrize(
+    ("kinds", "job", "options", "asked"),
+    [
+        ("gpu:h100:8(S:0-1)", "", "", "--gres=gpu:h100:8"),
+        ("gpu:a100:4(S:0,1),gpu:1g.5gb:7(S:2),nic:2", "", "", "--gres=gpu:1g.5gb:7,gpu:a100:4"),
+        ("(null)", "", "", ""),
+        ("nic:2", "", "", ""),
+        ("gpu:8", "TresPerNode=gres/gpu:4", "", ""),  # its steps get what the job asked for
+        ("gpu:8", "TRES=cpu=8,gres/gpu=16", "", "--gres=gpu:8"),  # that is what it has, not what it asked for
+        ("gpu:8", "", "--gpus-per-task=1", ""),
+    ],
+)
+def test_gpus_that_slurm_manages_are_asked_for(kinds: str, job: str, options: str, asked: str, folder: Path) -> None:
+    (folder / "sinfo").write_text(f"#!/bin/sh\necho '{kinds}'\necho '{kinds}'\n")  # a line for each partition
+    (folder / "sinfo").chmod(0o755)
+    show = f"""case $2 in job) echo '   {job}' ;; *) {STANDINS["scontrol"]} ;; esac"""
+    (folder / "scontrol").write_text(f"#!/bin/sh\n{show}\n")
+    words = shown(folder, SLURM_JOB_NODELIST="a,b", SRUN_OPTIONS=options)
+    assert [word for word in words if word.startswith("--g")] == [word for word in (asked, options) if word]
+
+
+def test_nodes_of_different_gpus_are_left_to_people(folder: Path) -> None:
+    (folder / "sinfo").write_text("#!/bin/sh\nprintf 'gpu:8\\ngpu:4\\n'\n")
+    (folder / "sinfo").chmod(0o755)
+    result = srun(folder, "prog", SLURM_JOB_ID="1", SLURM_JOB_NODELIST="a,b")
+    assert "--gres" not in result.stdout
+    assert "nodes have different GPUs" in result.stderr
+
+
 def test_plain_jobs(folder: Path) -> None:
     noise = {"SLURM_NTASKS": "9", "SLURM_TASKS_PER_NODE": "3(x2)", "TOPOPLAN_HOST": "a", "SLURM_HOSTFILE": "/x"}
     assert shown(folder, SLURM_JOB_NODELIST="a,b,c", SRUN_OPTIONS="--mpi=none -v", **noise) == [

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from topoplan.launchers.base import LaunchFile, LaunchRequest
 from topoplan.launchers.shell import comment, default_arguments, fill
+from topoplan.launchers.slurm_gpus import OPTION, ask_for_gpus
 from topoplan.launchers.table import HostRow
 
 SRUN = "srun.sh"
@@ -43,8 +44,8 @@ nodes() {
 }
 names=$(nodes)
 printf '%s\\n' "$names" | "$here/@SHIM_TEXT@" --hosts
-# shellcheck disable=SC2086  # options are words
-set -- ${SRUN_OPTIONS:-} "$here/@SHIM_TEXT@" --surplus "$@"
+@GPUS_TEXT@# shellcheck disable=SC2086  # options are words
+set -- @GRES_TEXT@ ${SRUN_OPTIONS:-} "$here/@SHIM_TEXT@" --surplus "$@"
 # The containers of pyxis must see this folder.
 case " ${SRUN_OPTIONS:-} ${PYXIS_CONTAINER_IMAGE:+--container-image}${PYXIS_CONTAINER_NAME:+--container-name}" in
     *" --container-image"* | *" --container-name"*)
@@ -87,5 +88,7 @@ def srun_script(request: LaunchRequest, rows: list[HostRow], plan: str, shim: st
         "ARGUMENTS_TEXT": default_arguments(request.program, "srun.sh PROGRAM [ARGS...]"),
         "SHIM_TEXT": shim,
         "TASKS_TEXT": max(len(row.ranks) for row in rows),
+        "GPUS_TEXT": ask_for_gpus("$(printf '%s\\n' \"$names\" | paste -sd, -)"),
+        "GRES_TEXT": OPTION,
     }
     return LaunchFile(fill(_SRUN, values), executable=True)

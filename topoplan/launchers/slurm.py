@@ -14,6 +14,7 @@ from topoplan.errors import InputError, Place
 from topoplan.launchers.base import MASTER_PORT, Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
 from topoplan.launchers.env import WRAPPER, wrapper
 from topoplan.launchers.shell import comment, default_arguments, fill, words
+from topoplan.launchers.slurm_gpus import OPTION, ask_for_gpus
 from topoplan.launchers.table import FILE_NAME as TABLE
 from topoplan.launchers.table import host_rows, table_file, with_gpus
 from topoplan.model.capability import Freedom
@@ -46,8 +47,9 @@ fi
 export SLURM_HOSTFILE="$here/@TASKS_TEXT@"
 # The first would be one name for all hosts; the others split tasks evenly, which arbitrary distribution must not do.
 unset TOPOPLAN_HOST SLURM_NTASKS_PER_NODE SLURM_TASKS_PER_NODE SLURM_DISTRIBUTION
-# shellcheck disable=SC2086  # options are words
-exec srun --ntasks=@RANKS@ --distribution=arbitrary --cpu-bind=none ${SRUN_OPTIONS:-} "$here/@WRAPPER_TEXT@" "$@"
+@GPUS_TEXT@# shellcheck disable=SC2086  # options are words
+exec srun --ntasks=@RANKS@ --distribution=arbitrary --cpu-bind=none @GRES_TEXT@ ${SRUN_OPTIONS:-} \\
+    "$here/@WRAPPER_TEXT@" "$@"
 """
 
 _PLAN_BATCH = """\
@@ -116,6 +118,8 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
             "once a rank, each where the plan says. It asks for the plan's nodes, whole, since GPU numbers are those "
             "of a whole host.",
             "SRUN_OPTIONS adds options. Reordered silently by --distribution, --nodelist and --ntasks-per-node.",
+            "Where jobs must ask for GPUs: sbatch --gres=gpu:8 run.sbatch PROGRAM. A job that did not ask gets those "
+            "of its nodes, if Slurm manages them.",
         ]
     )
     values: dict[str, str | int] = {
@@ -128,6 +132,8 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
         "NODELIST_TEXT": node_list(row.host for row in rows),
         "TASKS_TEXT": TASKS,
         "WRAPPER_TEXT": WRAPPER,
+        "GPUS_TEXT": ask_for_gpus("${SLURM_JOB_NODELIST:-}"),
+        "GRES_TEXT": OPTION,
     }
     files = {
         BATCH: LaunchFile(fill(_BATCH, values), executable=True),

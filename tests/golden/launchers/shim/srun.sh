@@ -35,8 +35,23 @@ nodes() {
 }
 names=$(nodes)
 printf '%s\n' "$names" | "$here/topoplan_shim.py" --hosts
+# Of GPUs that --exclusive alone gives a job, a step gets none unless it asks: ask for all that the nodes have.
+gres=
+case " ${SRUN_OPTIONS:-} " in
+    *" --gres"* | *" --gpus"* | *" -G"*) ;;
+    *)
+        if ! scontrol show job "${SLURM_JOB_ID:-}" 2>/dev/null | grep -q 'TresPer[A-Za-z]*=[^ ]*gpu'; then
+            kinds=$(sinfo -h -n "$(printf '%s\n' "$names" | paste -sd, -)" -o %G 2>/dev/null | sort -u) || kinds=
+            gres=$(printf '%s\n' "$kinds" | tr , '\n' | sed -n 's/^\(gpu[^(]*\).*/\1/p' | sort -u | paste -sd, -)
+            if [ -n "$gres" ] && [ "$(printf '%s\n' "$kinds" | wc -l)" -gt 1 ]; then
+                echo "$0: nodes have different GPUs, and this job asked for none: SRUN_OPTIONS=--gres=gpu:N does" >&2
+                gres=
+            fi
+        fi
+        ;;
+esac
 # shellcheck disable=SC2086  # options are words
-set -- ${SRUN_OPTIONS:-} "$here/topoplan_shim.py" --surplus "$@"
+set -- ${gres:+"--gres=$gres"} ${SRUN_OPTIONS:-} "$here/topoplan_shim.py" --surplus "$@"
 # The containers of pyxis must see this folder.
 case " ${SRUN_OPTIONS:-} ${PYXIS_CONTAINER_IMAGE:+--container-image}${PYXIS_CONTAINER_NAME:+--container-name}" in
     *" --container-image"* | *" --container-name"*)

@@ -1,0 +1,32 @@
+"""Shell lines by which a step of Slurm gets the GPUs of its job.
+
+A job that is exclusive and asks for no GPUs has all of its nodes', but its steps have none unless they ask (srun's
+manual, --gres; so measured with 22.05), and where devices are confined, ranks see no GPU. A job that asked hands its
+GPUs on. Clusters without GresTypes=gpu refuse to be asked, so Slurm is asked what its nodes have.
+"""
+
+from __future__ import annotations
+
+_TEXT = """\
+# Of GPUs that --exclusive alone gives a job, a step gets none unless it asks: ask for all that the nodes have.
+gres=
+case " ${SRUN_OPTIONS:-} " in
+    *" --gres"* | *" --gpus"* | *" -G"*) ;;
+    *)
+        if ! scontrol show job "${SLURM_JOB_ID:-}" 2>/dev/null | grep -q 'TresPer[A-Za-z]*=[^ ]*gpu'; then
+            kinds=$(sinfo -h -n "@NODES_TEXT@" -o %G 2>/dev/null | sort -u) || kinds=
+            gres=$(printf '%s\\n' "$kinds" | tr , '\\n' | sed -n 's/^\\(gpu[^(]*\\).*/\\1/p' | sort -u | paste -sd, -)
+            if [ -n "$gres" ] && [ "$(printf '%s\\n' "$kinds" | wc -l)" -gt 1 ]; then
+                echo "$0: nodes have different GPUs, and this job asked for none: SRUN_OPTIONS=--gres=gpu:N does" >&2
+                gres=
+            fi
+        fi
+        ;;
+esac
+"""
+OPTION = '${gres:+"--gres=$gres"}'  # among srun's options
+
+
+def ask_for_gpus(nodes: str) -> str:
+    """Lines that set `gres`, for `OPTION`; `nodes` is shell text of a list of the job's nodes, fit for quotes."""
+    return _TEXT.replace("@NODES_TEXT@", nodes)
