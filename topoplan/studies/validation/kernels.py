@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 
+from topoplan.cost.collectives.protocols import line
 from topoplan.cost.collectives.saturating import fit
 from topoplan.model.demand import visit_probability
 from topoplan.model.fabric import FloatArray
@@ -33,13 +37,6 @@ def normal_bytes(phase: str, hosts: int, tokens: FloatArray) -> FloatArray:
     """[points] float64 bytes of a NIC: a token goes once to each other host that it visits."""
     visited = (hosts - 1) * visit_probability(Routing(EXPERTS, TOP_K), hosts)
     return np.asarray(tokens * token_bytes(phase) * visited, np.float64)
-
-
-def line(size_bytes: FloatArray, seconds: FloatArray) -> tuple[float, float]:
-    """Start-up time (s) and seconds a byte of least squared relative error."""
-    terms = np.column_stack([1 / seconds, size_bytes / seconds])
-    found = np.linalg.lstsq(terms, np.ones(len(seconds)))[0]
-    return float(found[0]), float(found[1])
 
 
 def two_host_line(phase: str) -> tuple[float, float]:
@@ -104,11 +101,27 @@ def published() -> list[Row]:
     return rows
 
 
-def held_out(size_bytes: FloatArray, seconds: FloatArray) -> FloatArray:
-    """[points] float64 relative errors of the saturating form, each half of the sizes predicted from the other."""
+class Form(Protocol):
+    """Time of a message by its size."""
+
+    def seconds(self, size_bytes: FloatArray) -> FloatArray:
+        """[sizes] float64 seconds of [sizes] float64 bytes."""
+        ...
+
+
+def held_out(
+    size_bytes: FloatArray, seconds: FloatArray, fitted: Callable[[FloatArray, FloatArray], Form] = fit
+) -> FloatArray:
+    """[points] float64 relative errors of a form, each half of the sizes predicted from the other.
+
+    Parameters
+    ----------
+    fitted
+        Makes the form of sizes and seconds; the saturating one by default.
+    """
     found = np.zeros(len(seconds))
     odd = np.arange(len(seconds)) % 2 == 1
     for judged in (odd, ~odd):
-        form = fit(size_bytes[~judged], seconds[~judged])
+        form = fitted(size_bytes[~judged], seconds[~judged])
         found[judged] = errors(form.seconds(size_bytes[judged]), seconds[judged])
     return found
