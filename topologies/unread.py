@@ -30,6 +30,21 @@ _KNOWN = (
         "aws ec2 describe-instance-topology --output json",
     ),
     (
+        re.compile(r"^(?:Switch|CA): 0x[0-9a-f]{16} [^\r\n]{1,100}:\s*$|\]\s*==\(\s*\d{1,2}X\s", re.MULTILINE),
+        "this is iblinkinfo, which names the far ends of cables by LID",
+        "run ibnetdiscover on the same host, or give UFM's ports (https://UFM/ufmRest/resources/ports)",
+    ),
+    (
+        re.compile(r"^(?:CA|SW|RT)\s+\d{1,5}\s+\d{1,3}\s+0x[0-9a-f]{16}\s+(?:\d{1,2}x|\?\?)\s", re.MULTILINE),
+        "this is ibnetdiscover --ports",
+        "run ibnetdiscover without -p or --ports: its records of switches and adapters are read",
+    ),
+    (
+        re.compile(r"^(?:Ca|Switch|Router)\s+:\s+0x[0-9a-f]{16}\s+ports\s+\d", re.MULTILINE),
+        "this is ibnetdiscover --list (or ibhosts, ibswitches), which shows no cables",
+        "run ibnetdiscover without -l or --list",
+    ),
+    (
         re.compile(r"^CA '[\w.-]{1,64}'\s*$", re.MULTILINE),
         "this is ibstat: it shows one host's adapters and no cables",
         "run ibnetdiscover as root, or the script of topoplan import --collect-script on every host",

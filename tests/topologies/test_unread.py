@@ -12,6 +12,10 @@ TEXTS = {
     "links of UFM": '[{"source_guid": "0002c903007b78b0", "destination_guid": "0002c903007b78b1"}]',
     "table of devices": "name,role,manufacturer,device_type,status\nleaf-1,Leaf,x,y,active\n",
     "XML of AWS": "<DescribeInstanceTopologyResponse><instanceSet/></DescribeInstanceTopologyResponse>",
+    "iblinkinfo": "CA: n1 mlx5_0:\n   0x0000000000000011      5    1[  ] ==( 4X    106.25 Gbps Active/  LinkUp)==>"
+    '       1    3[  ] "leaf-1" ( )\n',
+    "--ports": "CA     5  1 0x0000000000000011 4x NDR - SW     1  3 0x00000000000000a0 ( 'n1 mlx5_0' - 'leaf-1' )\n",
+    "--list": 'Ca\t: 0x0000000000000011 ports 1 devid 0x1021 vendid 0x2c9 "n1 mlx5_0"\n',
     "ibstat": "CA 'mlx5_0'\n\tCA type: MT4129\n\tNumber of ports: 1\n",
     "table for people": "NAME   STATUS   ROLES    AGE   VERSION\nn1     Ready    <none>   1d    v1.33\n",
     "overview": "+-----+\n| NVIDIA-SMI 570.86    Driver Version: 570.86   CUDA Version: 12.8 |\n",

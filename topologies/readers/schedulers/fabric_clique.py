@@ -13,15 +13,16 @@ from topoplan.topologies.trees.site import MAX_ISLAND_HOSTS, Site, host_name
 from topoplan.topologies.trees.tree import build
 
 _UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-# "host: uuid", "host,uuid,clique", "host uuid.clique", and "host: ClusterUUID : uuid" as pdsh passes nvidia-smi on.
+# "host: uuid", "host,uuid,clique", "host uuid.clique" as kubectl's custom columns have it, and "host: ClusterUUID : uuid"
+# as pdsh passes nvidia-smi on.
 _LINE = re.compile(
     rf"\s*\"?(?P<host>[^\s:,;=\"]+)\"?\s*[:,;=\s]\s*(?:Cluster\s?UUID\s*[:=]\s*)?\"?(?P<uuid>{_UUID})\"?"
     r"(?:\s*[.,;:\s]\s*(?:Clique\s?Id\s*[:=]\s*)?(?P<clique>[0-9]+))?\s*",
     re.IGNORECASE,
 )
 _CLIQUE = re.compile(r"\s*(?P<host>[^\s:,]+):\s*Clique\s?Id\s*[:=]\s*(?P<clique>[0-9]+)\s*", re.IGNORECASE)
-_NONE = re.compile(r"\s*[^\s:,]+\s*[:,]\s*(?:.*(?:N/A|Not Supported|-)|)\s*", re.IGNORECASE)
-_HEADER = re.compile(r"\s*(?:host|node)\w*[\s,;:]+.*(?:uuid|fabric|clique).*", re.IGNORECASE)
+_NONE = re.compile(r"\s*[^\s:,]+(?:\s*[:,]\s*(?:.*(?:N/A|Not Supported|-)|)|\s+(?:<none>|N/A))\s*", re.IGNORECASE)
+_HEADER = re.compile(r"\s*(?:host|node|name)\w*[\s,;:]+.*(?:uuid|fabric|clique).*", re.IGNORECASE)
 _MAX_LINE = 1024  # assumed: no name and UUID are longer
 _ZERO = "00000000-0000-0000-0000-000000000000"  # what nvidia-smi shows until a fabric is there
 

@@ -76,3 +76,11 @@ def test_real_file(shared_dir: Path) -> None:
     assert Counter(len(i.hosts) for i in fabric.islands) == Counter(Counter(uuid for _, uuid in pairs).values())
     uuid = dict(pairs)
     assert all({uuid[fabric.host_names[h]] for h in i.hosts} == {i.name} for i in fabric.islands)
+
+
+def test_columns_of_kubectl() -> None:
+    uuid = "11111111-2222-3333-4444-555555555555"
+    text = f"NAME    CLIQUE\nn1      {uuid}.7\nn2      {uuid}.7\nn3      <none>\n"
+    fabric = formats.read(text, name="cliques.txt")
+    assert [[fabric.host_names[h] for h in island.hosts] for island in fabric.islands] == [["n1", "n2"]]
+    assert "n3" in fabric.host_names
