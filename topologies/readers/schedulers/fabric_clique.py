@@ -13,8 +13,8 @@ from topoplan.topologies.trees.site import MAX_ISLAND_HOSTS, Site, host_name
 from topoplan.topologies.trees.tree import build
 
 _UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-# "host: uuid", "host,uuid,clique", "host uuid.clique" as kubectl's custom columns have it, and "host: ClusterUUID : uuid"
-# as pdsh passes nvidia-smi on.
+# "host: uuid", "host,uuid,clique", "host uuid.clique" as kubectl's custom columns have it, and
+# "host: ClusterUUID : uuid" as pdsh passes nvidia-smi on.
 _LINE = re.compile(
     rf"\s*\"?(?P<host>[^\s:,;=\"]+)\"?\s*[:,;=\s]\s*(?:Cluster\s?UUID\s*[:=]\s*)?\"?(?P<uuid>{_UUID})\"?"
     r"(?:\s*[.,;:\s]\s*(?:Clique\s?Id\s*[:=]\s*)?(?P<clique>[0-9]+))?\s*",
