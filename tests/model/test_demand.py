@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from topoplan.errors import InputError
+from topoplan.model.compute import Compute
 from topoplan.model.demand import traffic_of, visit_probability
 from topoplan.model.job import Batch, CustomAxis, CustomCollective, Job, Parallel, Routing, expert_groups, grid_groups
 from topoplan.model.presets import PRESETS
@@ -54,6 +55,37 @@ def test_tensor_parallel_bytes() -> None:
     sent = np.bincount(traffic.src, traffic.bytes, 8)
     assert traffic.axes == ("tp",)
     assert np.allclose(sent, expected)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "compute", "calls"),
+    [
+        ({"dp": 16}, None, 2 * 4365),  # 174.6 billion weights, 40 million a bucket
+        ({"dp": 64}, None, 2 * 2729),  # 64 million a bucket
+        ({"dp": 16}, Compute(), 2 * 4365),
+        ({"dp": 16}, Compute(overlap=()), 2),  # nothing to overlap: all at once
+        ({"dp": 16, "tp": 8, "pp": 2}, None, 2 * 274),  # (48 x 12 x 12,288^2 + 50,257 x 12,288) / 8
+        ({"dp": 16, "pp": 2, "vpp": 2}, None, 2 * (1 + 1095)),  # buckets in the first of two virtual stages
+    ],
+)
+def test_gradients_go_in_megatrons_buckets(sizes: dict[str, int], compute: Compute | None, calls: float) -> None:
+    model, parallel = PRESETS["gpt-3-175b"], Parallel(**sizes)
+    job = Job("j", parallel.world, model, parallel, batch=Batch(2048, 1, 4), compute=compute)
+    stages = np.linspace(0, model.layers, parallel.pp * parallel.vpp + 1).astype(int)
+    traffic = traffic_of(job, tuple(stages.tolist()), 8)
+    (part,) = (part for part in traffic.collectives if part.axis == "dp")
+    n = parallel.dp
+    assert part.calls == pytest.approx(calls, abs=2 * 3)  # comments round
+    assert part.calls * part.call_bytes * (n - 1) / n == pytest.approx(part.size_bytes)
+    assert part.messages == 2 * (n - 1)
+
+
+def test_later_pipeline_ranks_reduce_a_stage_at_a_time() -> None:
+    model, parallel = PRESETS["gpt-3-175b"], Parallel(dp=4, pp=2, vpp=2)
+    job = Job("j", 8, model, parallel, batch=Batch(2048, 1, 4))
+    traffic = traffic_of(job, (0, 4, 44, 52, 96), 8)  # the second rank has most
+    (part,) = (part for part in traffic.collectives if part.axis == "dp")
+    assert part.calls == 4  # two virtual stages, gradients and weights
 
 
 def test_data_parallel_bytes_and_rails() -> None:

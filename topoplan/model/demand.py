@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb
+from math import ceil, comb
 
 import numpy as np
 
@@ -31,6 +31,9 @@ ACTIVATION_BYTES = 2  # BF16
 # with ZeRO-1 and 2; an all-reduce of FP32 gradients (2 x 4) without; gathered twice with ZeRO-3 (Rajbhandari et al.
 # 2020, arXiv 1910.02054, section 7).
 ZERO_BYTES = {0: 8.0, 1: 6.0, 2: 6.0, 3: 8.0}
+# Weights of a bucket of gradients: so many, or so many for each data-parallel rank where that is more (Megatron-core's
+# default of bucket_size, core/distributed/distributed_data_parallel.py).
+_LEAST_BUCKET, _BUCKET_A_RANK = 40e6, 1e6
 
 
 def traffic_of(job: Job, first_layer: tuple[int, ...], gpus_per_host: int) -> Traffic:
@@ -243,16 +246,36 @@ def _data(step: _Step) -> list[_Part]:
     if n < 2:
         return []
     weights = np.array([sum(step.model.shared_layer_weights(i) for i in layers) for layers in step.layers])
-    amount = ZERO_BYTES[p.zero] * (weights + _embedding(step)) / p.tp * (n - 1) / n
     groups = dense_groups(step.job, "cp-dp" if p.cp > 1 else "dp")
+    return [_reduction(step, "dp", groups, (weights + _embedding(step)) / p.tp)]
+
+
+def _reduction(step: _Step, axis: str, groups: IntArray, weights: FloatArray) -> _Part:
+    """Gradients scattered and weights gathered; [pp] `weights` of a rank of each stage.
+
+    Messages, of which the latency of a price is made, are those of one piece each.
+    """
+    n, zero = groups.shape[1], step.p.zero
+    amount = ZERO_BYTES[zero] * weights * (n - 1) / n
     flows = step.weighted(lambda g, b: rail_ring(g, b, step.host), groups, amount)
-    return [_Part(_reduction("dp", groups, float(amount.max())), flows)]
+    sent, calls = float(amount.max()), 2.0 * _buckets(step, axis, weights)
+    collective = Collective(axis, "reduce_scatter", groups, sent, 2.0 * (n - 1), calls, sent * n / (n - 1) / calls)
+    return _Part(collective, flows)
 
 
-def _reduction(axis: str, groups: IntArray, sent: float) -> Collective:
-    """Gradients scattered and weights gathered, each in one piece: what a framework's buckets add is not known."""
-    n = groups.shape[1]
-    return Collective(axis, "reduce_scatter", groups, sent, 2.0 * (n - 1), 2.0, sent * n / (n - 1) / 2)
+def _buckets(step: _Step, axis: str, weights: FloatArray) -> int:
+    """Pieces in which the pipeline rank with most of [pp] `weights` reduces them.
+
+    Megatron-core reduces each virtual stage by itself; where it does so beside compute, the first of the first
+    pipeline rank in buckets, as only there something waits for the end (core/distributed/distributed_data_parallel.py).
+    Assumed of a job that says nothing of compute.
+    """
+    p, compute = step.p, step.job.compute
+    busiest = int(np.argmax(weights))
+    if busiest > 0 or (compute is not None and axis not in compute.overlap):
+        return p.vpp
+    bucket = max(_LEAST_BUCKET, _BUCKET_A_RANK * p.dp * p.cp)
+    return p.vpp - 1 + ceil(float(weights[0]) / p.vpp / bucket)
 
 
 def _expert_data(step: _Step) -> list[_Part]:
@@ -260,10 +283,7 @@ def _expert_data(step: _Step) -> list[_Part]:
     if step.model.routing is None or n < 2:
         return []
     weights = np.array([sum(step.model.routed_layer_weights(i) for i in layers) for layers in step.layers])
-    amount = ZERO_BYTES[p.zero] * weights / (p.ep * p.etp) * (n - 1) / n
-    groups = expert_groups(step.job, "edp")
-    flows = step.weighted(lambda g, b: rail_ring(g, b, step.host), groups, amount)
-    return [_Part(_reduction("edp", groups, float(amount.max())), flows)]
+    return [_reduction(step, "edp", expert_groups(step.job, "edp"), weights / (p.ep * p.etp))]
 
 
 _AXES: dict[str, Callable[[_Step], list[_Part]]] = {
