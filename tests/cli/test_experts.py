@@ -313,3 +313,21 @@ def test_a_trace_of_another_model_is_refused(topoplan: Callable[..., Any], trace
         result = topoplan("experts", load, *common)
         assert result.code == 2
         assert words in result.err
+
+
+def test_plans_of_ranks_and_of_experts_alone_do_not_replace_each_other(
+    topoplan: Callable[..., Any], load: Any, files: Path
+) -> None:
+    ranks = ("solve", "job.yaml", "-t", "fabric.yaml", "--no-report", "--out")
+    experts = ("experts", "load.npy", *COMMON, "--no-report", "--out")
+    (files / "mine").mkdir()
+    (files / "mine" / "notes").write_text("")
+    for first, second, held in ((ranks, experts, "ranks"), (experts, ranks, "experts alone")):
+        assert topoplan(*first, held).code == 0
+        kept = (files / held / "plan.json").read_bytes()
+        refused = topoplan(*second, held)
+        assert (refused.code, refused.out) == (2, "")
+        assert f"{held}: holds a plan of {held}, which this one would remove" in refused.err
+        assert (files / held / "plan.json").read_bytes() == kept
+        assert topoplan(*first, held).code == 0
+        assert "holds no plan.json" in topoplan(*second, "mine").err

@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples, with a fabric of the catalogue (your own file does as well):
-  topoplan experts load.npy -t two-pods-fragmented --gpus 32 --slots 288 --out plan
+  topoplan experts load.npy -t two-pods-fragmented --gpus 32 --slots 288 --out serving
 \b
 Groups of experts whole on a host, as EPLB's hierarchical rule has it:
-  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --groups 8 --out plan
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --groups 8 --out serving
 \b
 Few remote hosts a token, from a routing trace; then fewer still at a balance of 0.95:
-  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --routes trace.npz --out plan
-  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --routes trace.npz --min-balance 0.95 --out plan
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --routes trace.npz --out serving
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --routes trace.npz --min-balance 0.95 --out serving
 \b
 Rebalance a running engine, moving at most 7 % of the slots; from a plan or from the engine's own map:
-  topoplan experts new.npy -t FABRIC --gpus 32 --slots 288 --previous plan --max-moves 7% --out next
+  topoplan experts new.npy -t FABRIC --gpus 32 --slots 288 --previous serving --max-moves 7% --out next
   topoplan experts new.npy -t FABRIC --gpus 32 --slots 288 --previous map.json --max-moves 7% --out next
 \b
 What SGLang's recorder wrote, decode priced, for several engines:
-  topoplan experts recorder.pt -t FABRIC --gpus 32 --slots 288 --phase decode --engine sglang --engine trtllm --out plan
+  topoplan experts recorder.pt -t FABRIC --gpus 32 --slots 288 --phase decode --engine sglang --engine trtllm --out next
 \b
 The quickest kind of placement for a model, by predicted time of a layer:
-  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --model deepseek-v3 --phase decode --out plan
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --model deepseek-v3 --phase decode --out serving
 \b
 How many slots; what one lost host must not lose:
   topoplan experts load.npy -t FABRIC --gpus 32 --slots 288 --sweep-slots
-  topoplan experts load.npy -t FABRIC --gpus 32 --slots 544 --replicas-across host 2 --out plan"""
+  topoplan experts load.npy -t FABRIC --gpus 32 --slots 544 --replicas-across host 2 --out serving"""
 PHASES = click.Choice(["prefill", "decode"])
 
 
@@ -108,8 +108,11 @@ def command(
     from topoplan.cli.expert_files import map_files  # noqa: PLC0415 - help stays quick
     from topoplan.planning.expert_inputs import open_load, parse_layers  # noqa: PLC0415
     from topoplan.planning.experts import plan_experts  # noqa: PLC0415
+    from topoplan.planning.folder import check_target  # noqa: PLC0415
     from topoplan.planning.inputs import open_fabric  # noqa: PLC0415
 
+    if out:
+        check_target(out, ranks=False)  # before the work, not after it
     given = open_load(load, parse_layers(moe_layers) if moe_layers else ())
     fabric = open_fabric(topology, host_type=host_type, format=format_name)
     request, numbers = _request(given, {"fabric": fabric.file, "load": given.file}, **asked)

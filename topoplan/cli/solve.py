@@ -79,12 +79,15 @@ def command(jobs: tuple[str, ...], out: str | None, time_limit: float | None, ou
     DIR, named as the job.
     """
     from topoplan.launchers import DEFAULT_LAUNCHERS, parse_settings, settings_of  # noqa: PLC0415 - help stays quick
+    from topoplan.planning.folder import check_target  # noqa: PLC0415
     from topoplan.planning.inputs import open_job  # noqa: PLC0415
 
     reads = [open_job(job) for job in jobs]
     folders = _folders(out, [read.job.name for read in reads])
     names = asked["launchers"] or DEFAULT_LAUNCHERS
     parse_settings(asked["settings"], settings_of(names))  # before the work, not after it
+    for folder in filter(None, folders):
+        check_target(folder, ranks=True)
     with SearchWatch(time_limit, asked["objective"]) as watch:
         plans, within, steps = _plan(reads, asked, names, watch)
     if watch.stopped:

@@ -68,7 +68,7 @@ def write_folder(
     """
     try:
         target = Path(folder).resolve()
-        _check_replaceable(target, folder)
+        check_replaceable(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = _beside(target)
         try:
@@ -83,15 +83,17 @@ def write_folder(
         raise _refused(folder, error) from None
 
 
-def _check_replaceable(target: Path, shown: str | Path) -> None:
+def check_replaceable(folder: str | Path) -> None:
+    """Refuse with InputError a folder that `write_folder` would not write to because of what is there."""
+    target = Path(folder).resolve()
     if not target.exists():
         return
     if not target.is_dir():
-        raise InputError("is a file; a folder is needed", place=Place(str(shown)))
+        raise InputError("is a file; a folder is needed", place=Place(str(folder)))
     if any(target.iterdir()) and not (target / MARKER).is_file():
         raise InputError(
             f"is not empty and holds no {MARKER}, so it is not replaced",
-            place=Place(str(shown)),
+            place=Place(str(folder)),
             hint="name a new folder, or empty this one",
         )
 

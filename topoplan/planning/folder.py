@@ -12,7 +12,7 @@ from typing import Any
 
 from topoplan import __version__
 from topoplan.errors import InputError, Place, VerificationError
-from topoplan.files.atomic import write_folder
+from topoplan.files.atomic import check_replaceable, write_folder
 from topoplan.files.fabric_yaml import read_fabric_yaml
 from topoplan.files.inputs import read_source
 from topoplan.files.job_yaml import read_job
@@ -32,6 +32,26 @@ class PlanFolder:
     job: Job | None
     path: Path
     hosts: tuple[str, ...] | None = None
+
+
+def check_target(folder: str, *, ranks: bool) -> None:
+    """Refuse, before the work, a folder that a plan will not be written to.
+
+    Besides what is no plan, that is one of the other kind: a plan of ranks has launch files, which a plan of experts
+    alone would remove, as the first would the other's maps.
+
+    Raises
+    ------
+    InputError
+        Such a folder.
+    """
+    check_replaceable(folder)
+    launch, experts = ((Path(folder) / name).is_dir() for name in ("launch", "experts"))
+    if launch if not ranks else experts and not launch:
+        held = "ranks" if launch else "experts alone"
+        raise InputError(
+            f"holds a plan of {held}, which this one would remove", place=Place(folder), hint="name another folder"
+        )
 
 
 def save(folder: str, contents: Artefacts, run: Mapping[str, Any]) -> None:
