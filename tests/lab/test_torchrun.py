@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.everywhere import start_everywhere
-from tests.lab.plans import SEEDS, shuffled_gpus
+from tests.lab.plans import SEEDS, any_order, shuffled_gpus
 from topoplan.launchers import LaunchFile, LaunchRequest, compare, get_launcher, parse_observed
 from topoplan.launchers.shim import SHIM
 from topoplan.model.fabric import Fabric, Host, HostType
@@ -75,6 +75,13 @@ def test_the_shim_tells_torchrun(seed: int, lab: Lab, torchrun: str, plan: Calla
     planned = plan(shuffled_gpus(RACKS, seed), "shim")
     command = [str(planned.files / SHIM), "--node", torchrun, "--no-python", planned.probe]
     planned.prove(everywhere(lab, dict.fromkeys(RACKS, command), torchrun))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_plan_through_the_shim(seed: int, lab: Lab, torchrun: str, plan: Callable[..., Planned]) -> None:
+    planned = plan(any_order(RACKS, seed), "torchrun", "shim=true")
+    commands = {host: [str(planned.files / "run.sh"), planned.probe] for host in RACKS}
+    planned.prove(everywhere(lab, commands, torchrun))
 
 
 def test_scripts_of_single_hosts(lab: Lab, torchrun: str, probe: str, write_files: Write) -> None:

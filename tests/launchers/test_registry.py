@@ -52,10 +52,11 @@ def test_what_is_beyond_a_launcher_is_refused_with_a_way_out(name: str, any_rank
         return
     with pytest.raises(InfeasibleError, match=r"ranks 3 \(h6 GPU 0\), 5 ") as caught:
         launcher.write(LaunchRequest(any_ranks))
-    way = next(other for other in ("shim", "devicemesh") if f"topoplan export PLAN --launcher {other}" in launcher.shim)
+    ways = ("shim", "devicemesh", "torchrun --set shim=true")
+    way = next(other for other in ways if f"topoplan export PLAN --launcher {other}" in launcher.shim)
     assert launcher.shim in str(caught.value)
     assert f"solve --launcher {name}" in str(caught.value)
-    assert LAUNCHERS[way].write(LaunchRequest(any_ranks))  # which can
+    assert LAUNCHERS[way.split()[0]].write(LaunchRequest(any_ranks, shim="shim=true" in way))  # which can
     assert launcher.expresses.endswith("any rank on any GPU through the shim")
 
 

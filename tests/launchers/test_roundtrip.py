@@ -146,6 +146,8 @@ def test_torchrun_refuses_exactly_what_it_cannot_make(data: st.DataObject) -> No
             LAUNCHERS["torchrun"].write(LaunchRequest(placement))
     else:
         LAUNCHERS["torchrun"].write(LaunchRequest(placement))
+    through = LAUNCHERS["torchrun"].write(LaunchRequest(placement, shim=True))
+    assert compare(placement, LAUNCHERS["torchrun"].read({file: made.text for file, made in through.items()})) == []
 
 
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")

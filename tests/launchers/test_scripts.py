@@ -149,6 +149,27 @@ def test_a_name_that_slipped_through_would_still_be_text(
         assert not (folder / "hit").exists()
 
 
+def test_torchrun_through_the_shim(
+    any_ranks: RankPlacement, write_all: Write, shellcheck: Callable[[str], None]
+) -> None:
+    files = get_launcher("torchrun").write(LaunchRequest(any_ranks, shim=True))
+    assert sorted(files) == ["run.sh", "topoplan_shim.py"]
+    shellcheck(files["run.sh"].text)
+    folder = write_all(files)
+    fake = program(folder, "torchrun", 'for word in "$@"; do echo "$word"; done\n')
+    env = {"TORCHRUN": fake, "TOPOPLAN_HOST": "h10", "TORCHRUN_OPTIONS": "--max-restarts=0 --log-dir=x"}
+    words = run([str(folder / "run.sh"), "./train", "a b"], **env).stdout.splitlines()
+    assert words[:3] == ["--nnodes=5", "--node-rank=2", "--nproc-per-node=2"]
+    ours = ["--no-python", str(folder / "topoplan_shim.py")]
+    assert words[-6:] == ["--max-restarts=0", "--log-dir=x", *ours, "./train", "a b"]
+    text = {file: made.text for file, made in files.items()}
+    text["topoplan_shim.py"] = (
+        text["topoplan_shim.py"].replace("h10\t2,5\t", "h10\t2,6\t").replace("h0\t6,8\t", "h0\t5,8\t")
+    )
+    with pytest.raises(InputError, match=r"hosts and ranks differ from those of run\.sh"):
+        get_launcher("torchrun").read(text)
+
+
 def test_torchrun_scripts_agree(whole_hosts: RankPlacement, write_all: Write) -> None:
     files = get_launcher("torchrun").write(LaunchRequest(whole_hosts))
     folder = write_all(files)

@@ -79,6 +79,8 @@ class LaunchRequest:
         Program and arguments that scripts run when they are given none.
     nccl_topo_file, mixed_precision, namespace, image
         See `topoplan.launchers.settings`; "" when not set.
+    shim
+        Whether processes take their ranks through the rank shim, where a launcher writes it beside its own files.
     pin, gang, queue, scheduler, topology, gpu_resource, rdma, host_network, mpi
         For Kubernetes; see there too.
 
@@ -100,6 +102,7 @@ class LaunchRequest:
     mixed_precision: str = ""
     namespace: str = ""
     image: str = ""
+    shim: bool = False
     pin: str = ""
     gang: str = ""
     queue: str = ""
@@ -203,7 +206,7 @@ class Launcher:
         InfeasibleError
             The launcher cannot make this placement; names the first ranks.
         """
-        if not self.checks_itself:
+        if not self.checks_itself and not request.shim:
             check_expressible(request.placement, self.freedom, self.name, self.shim)
         return self.writer(request)
 

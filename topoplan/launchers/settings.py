@@ -106,6 +106,7 @@ SETTINGS: Mapping[str, Setting] = {
     "master_port": Setting("port of the first rank's host where ranks meet", _whole(1, 65535)),
     "cores_per_host": Setting("CPU cores to share out among a host's ranks", _whole(1, _MOST_CORES)),
     "nccl_topo_file": Setting("NCCL_TOPO_FILE of every rank: a path on the hosts", _path),
+    "shim": Setting("true: each process takes its rank through the shim, so that any plan can be made", _yes),
     "mixed_precision": Setting(f"{', '.join(_PRECISIONS)}", _one_of(_PRECISIONS)),
     "namespace": Setting("Kubernetes namespace", _matching(_DNS_LABEL, "a DNS label such as team-a")),
     "image": Setting("container image", _matching(_IMAGE, "an image such as registry/name:tag")),

@@ -17,7 +17,7 @@ from topoplan.launchers.express import whole_hosts
 from topoplan.launchers.rankmap import in_order
 from topoplan.launchers.shell import comment
 from topoplan.launchers.shim_srun import SRUN, srun_script
-from topoplan.launchers.table import host_rows, read_table, seats_by_rank, spare_rows, table_text
+from topoplan.launchers.table import HostRow, host_rows, read_table, seats_by_rank, spare_rows, table_text
 from topoplan.model.capability import Freedom
 
 SHIM, RENDEZVOUS = "topoplan_shim.py", "topoplan_rendezvous.py"
@@ -40,33 +40,47 @@ _EXPLAINS = {
 
 def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     rows = host_rows(request.placement)
-    if any(row.sliced for row in rows):
-        raise InfeasibleError(
-            "the shim cannot show each rank its own MIG slice", hint="export for openmpi or slurm, whose files can"
-        )
     plan = f"plan {request.label}: {request.placement.ranks} ranks on {len(rows)} hosts"
-    spares = spare_rows(request.placement, request.spares)
-    table = table_text(rows) + "".join(table_text(spares).splitlines(keepends=True)[1:])
-    hosts = {"TABLE_TEXT": f'"""\\\n{table}"""'}
-    settings = {
-        "PORT": str(request.master_port),
-        "NCCL_TOPO_FILE": repr(request.nccl_topo_file),
-        "PROGRAM: Sequence[str]": repr(tuple(request.program)),
-    }
     files = {
-        SHIM: _program(
-            "shim", f"{plan}. Used as the entry point of every process, or with --node of every host.", hosts | settings
-        ),
+        SHIM: shim_file(request, rows),
         SRUN: srun_script(request, rows, plan, SHIM),
     }
     if whole_hosts(request.placement):
         files[RENDEZVOUS] = _program(
             "rendezvous",
             f"{plan}. Used by every host and spare in place of torchrun, for jobs that outlive a host.",
-            hosts,
+            _hosts(request, rows),
             needs="torch",
         )
     return files
+
+
+def shim_file(request: LaunchRequest, rows: list[HostRow]) -> LaunchFile:
+    """The shim with the plan's table of hosts in it.
+
+    Raises
+    ------
+    InfeasibleError
+        MIG slices, which it cannot show.
+    """
+    if any(row.sliced for row in rows):
+        raise InfeasibleError(
+            "the shim cannot show each rank its own MIG slice", hint="export for openmpi or slurm, whose files can"
+        )
+    settings = {
+        "PORT": str(request.master_port),
+        "NCCL_TOPO_FILE": repr(request.nccl_topo_file),
+        "PROGRAM: Sequence[str]": repr(tuple(request.program)),
+    }
+    plan = f"plan {request.label}: {request.placement.ranks} ranks on {len(rows)} hosts"
+    use = f"{plan}. Used as the entry point of every process, or with --node of every host."
+    return _program("shim", use, _hosts(request, rows) | settings)
+
+
+def _hosts(request: LaunchRequest, rows: list[HostRow]) -> dict[str, str]:
+    spares = spare_rows(request.placement, request.spares)
+    table = table_text(rows) + "".join(table_text(spares).splitlines(keepends=True)[1:])
+    return {"TABLE_TEXT": f'"""\\\n{table}"""'}
 
 
 def _program(module: str, use: str, values: Mapping[str, str], needs: str = "nothing else") -> LaunchFile:
@@ -80,7 +94,14 @@ def _program(module: str, use: str, values: Mapping[str, str], needs: str = "not
     return LaunchFile(f"#!/usr/bin/env python3\n{head}{text}", executable=True)
 
 
-def _read(files: Mapping[str, str]) -> Order:
+def read_shim(files: Mapping[str, str]) -> Order:
+    """Where the ranks are that the shim gives.
+
+    Raises
+    ------
+    InputError
+        It is missing, or its table is.
+    """
     found = _TABLE.search(need(files, SHIM))
     if found is None:
         raise InputError("the table of hosts is missing", place=Place(SHIM))
@@ -94,7 +115,7 @@ LAUNCHER = Launcher(
     "rank shim: any process on a planned host takes its planned rank",
     _HINTS,
     _write,
-    _read,
+    read_shim,
     _EXPLAINS,
     by_table=True,
 )

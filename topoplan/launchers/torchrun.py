@@ -10,20 +10,26 @@ import re
 from collections.abc import Mapping
 
 from topoplan.errors import InputError, Place
-from topoplan.launchers.base import Launcher, LaunchFile, LaunchRequest, Order, Seat, Symptom, need
+from topoplan.launchers.base import USUAL_SETTINGS, Launcher, LaunchFile, LaunchRequest, Order, Seat, Symptom, need
 from topoplan.launchers.env import exports
 from topoplan.launchers.own_host import for_every_host, own_host, read_own_hosts
 from topoplan.launchers.shell import comment, default_arguments, fill
+from topoplan.launchers.shim import SHIM, read_shim, shim_file
 from topoplan.launchers.table import HostRow, host_rows
 from topoplan.model.capability import Freedom
 
 RUN = "run.sh"
 _TORCHRUN = """\
 @ARGUMENTS_TEXT@master=@MASTER@
-exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
+@HERE_TEXT@exec "${TORCHRUN:-torchrun}" --nnodes=@NODES@ --node-rank=@NODE_TEXT@ --nproc-per-node=@PROCESSES_TEXT@ \\
     --rdzv-backend=static --master-addr="${TOPOPLAN_MASTER_ADDR:-$master}" \\
-    --master-port="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}" "$@"@AFTER_TEXT@
+    --master-port="${TOPOPLAN_MASTER_PORT:-@PORT_TEXT@}" @BEFORE_TEXT@"$@"@AFTER_TEXT@
 """
+_HERE = """\
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+# shellcheck disable=SC2086  # options are words
+"""
+_THROUGH_SHIM = f'${{TORCHRUN_OPTIONS:-}} \\\n    --no-python "$here/{SHIM}" '
 
 _HINTS = (
     "start on every host: torchrun/run.sh [OPTIONS] SCRIPT [ARGS...]   (or torchrun/node-RANK-HOST.sh on HOST)",
@@ -43,6 +49,8 @@ _EXPLAINS = {
 
 def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     rows = host_rows(request.placement)
+    if request.shim:
+        return {RUN: LaunchFile(_through_shim(request, rows), executable=True), SHIM: shim_file(request, rows)}
     plan = f"plan {request.label}: {request.placement.ranks} ranks on {len(rows)} hosts"
     header = comment(
         [
@@ -62,13 +70,36 @@ def _write(request: LaunchRequest) -> dict[str, LaunchFile]:
     return files
 
 
+def _through_shim(request: LaunchRequest, rows: list[HostRow]) -> str:
+    header = comment(
+        [
+            f"plan {request.label}: {request.placement.ranks} ranks on {len(rows)} hosts.",
+            f"run.sh PROGRAM [ARGS...]: start this on EVERY host of the plan, with {SHIM} beside it. torchrun starts "
+            "as many processes as a host has ranks, and the shim gives each its own: RANK is the plan's, whatever "
+            "torchrun says. TORCHRUN names another torchrun, TORCHRUN_OPTIONS adds options, TOPOPLAN_HOST overrides "
+            "the host's name, TOPOPLAN_MASTER_ADDR and TOPOPLAN_MASTER_PORT say where ranks meet: on node 0.",
+            "Nothing reorders ranks silently: hosts are known by name.",
+        ]
+    )
+    start = _start(request, rows, '"$node"', '"$processes"', before=_THROUGH_SHIM, here=_HERE)
+    return f"#!/bin/sh\n{header}" + own_host(request, rows, ("node", "processes")) + start
+
+
 def run_script(request: LaunchRequest, rows: list[HostRow], header: str, after: str = "") -> str:
     """Script for every host: static torchrun with the host's own node rank; `after` follows the user's arguments."""
     start = _start(request, rows, '"$node"', '"$processes"', after)
     return f"#!/bin/sh\n{header}" + own_host(request, rows, ("node", "processes")) + start
 
 
-def _start(request: LaunchRequest, rows: list[HostRow], node: str | int, processes: str | int, after: str = "") -> str:
+def _start(
+    request: LaunchRequest,
+    rows: list[HostRow],
+    node: str | int,
+    processes: str | int,
+    after: str = "",
+    before: str = "",
+    here: str = "",
+) -> str:
     values: dict[str, str | int] = {
         "ARGUMENTS_TEXT": default_arguments(request.program),
         "MASTER": rows[0].host,
@@ -76,7 +107,9 @@ def _start(request: LaunchRequest, rows: list[HostRow], node: str | int, process
         "NODE_TEXT": node,
         "PROCESSES_TEXT": processes,
         "PORT_TEXT": request.master_port,
+        "BEFORE_TEXT": before,
         "AFTER_TEXT": after,
+        "HERE_TEXT": here,
     }
     return fill(_TORCHRUN, values)
 
@@ -111,7 +144,13 @@ _NODE_TEXT = re.compile(r"CUDA_VISIBLE_DEVICES=([\d,]+)\n.*--node-rank=(\d+) --n
 
 
 def _read(files: Mapping[str, str]) -> Order:
-    rows = read_run_script(need(files, RUN))
+    text = need(files, RUN)
+    rows = read_run_script(text)
+    if _THROUGH_SHIM in text:
+        order = read_shim(files)
+        if {rank: order[rank].host for rank in range(len(order))} != {r: row.host for row in rows for r in row.ranks}:
+            raise InputError(f"hosts and ranks differ from those of {RUN}", place=Place(SHIM))
+        return order
     _check_nodes(files, rows)
     return tuple(Seat(row.host, gpu) for row in rows for gpu in row.gpus)
 
@@ -139,5 +178,6 @@ LAUNCHER = Launcher(
     _write,
     _read,
     _EXPLAINS,
-    shim=SHIM_START,
+    settings=(*USUAL_SETTINGS, "shim"),
+    shim="topoplan export PLAN --launcher torchrun --set shim=true",
 )
