@@ -14,7 +14,7 @@ from topoplan.model.compute import Compute
 from topoplan.model.job import Job
 from topoplan.planning.score import score
 from topoplan.planning.solve import SolveOptions, job_traffic, placed_step, solve
-from topoplan.planning.step import step_notes
+from topoplan.planning.step import schedule_notes, step_notes
 from topoplan.solvers.ranks import RankParams
 
 QUICK = SolveOptions(params=RankParams(proposals=10, exact=None))
@@ -121,3 +121,27 @@ def test_score_times_the_observed_order() -> None:
     assert list(found.steps) == ["observed", "linear", "strings", "random"]
     assert found.steps["observed"] == plan.step
     assert score(PLAIN, fabric(), plan.placement).steps == {}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "schedule", "micro_batches", "words"),
+    [
+        ({"pp": 4}, "dualpipe", 6, "an even number of micro-batches, 8 at least, not 6"),
+        ({"pp": 4}, "dualpipe", 9, "not 9"),
+        ({"pp": 4}, "dualpipe", 8, ""),
+        ({"pp": 4, "vpp": 2}, "", 6, "schedule interleaved takes micro-batches in whole rounds of 4, not 6"),
+        ({"pp": 4, "vpp": 2}, "", 8, ""),
+        ({"pp": 4}, "", 3, ""),
+        ({"pp": 1}, "dualpipe", 3, ""),
+    ],
+)
+def test_schedules_say_what_they_are_not_defined_for(
+    sizes: dict[str, int], schedule: str, micro_batches: int, words: str
+) -> None:
+    what = job(pp=sizes["pp"], vpp=sizes.get("vpp", 1))
+    assert what.batch is not None
+    batch = replace(what.batch, micro_batches=micro_batches)
+    found = schedule_notes(replace(what, schedule=schedule, batch=batch, compute=Compute(mfu=0.5)))
+    assert bool(found) == bool(words)
+    assert all(words in line for line in found)
+    assert schedule_notes(replace(what, schedule=schedule, batch=batch, compute=None)) == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from topoplan.cost.schedules import schedule_named
+from topoplan.cost.schedules import schedule_named, wanting
 from topoplan.cost.step import gpu_of, scale_to, step_time
 from topoplan.errors import InfeasibleError, InputError
 from topoplan.model.fabric import BoolArray, Fabric, IntArray
@@ -118,6 +118,15 @@ def compute_words(job: Job, fabric: Fabric, gpu: IntArray) -> str:
         kind = gpu_of(job, fabric, gpu).kind
         how = "compute at half of the GPUs' peak (no known kind)" if kind is None else f"kernel rates of {kind.name}"
     return f"exposure is derived from {how}, schedule {schedule} (job file: compute, schedule, exposure)"
+
+
+def schedule_notes(job: Job) -> list[str]:
+    """What to warn of where a job's schedule is not defined for its number of micro-batches."""
+    if job.compute is None or job.parallel is None or job.batch is None:
+        return []
+    name, m = schedule_named(job.schedule, job.parallel.pp, job.parallel.vpp).name, job.batch.micro_batches
+    wanted = wanting(name, job.parallel.pp, m)
+    return [f"schedule {name} takes {wanted}, not {m}: its waiting is an estimate"] if wanted else []
 
 
 def step_notes(step: StepTime | None, plain: Mapping[str, float]) -> list[str]:

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from scipy.optimize import least_squares
 
@@ -61,6 +62,7 @@ def test_the_command_shows_misses_and_succeeds(found: list[Row]) -> None:
     told = json.loads(shown.output)
     assert told["rows"] == [plain(row) for row in found]
     assert told["summary"] == summary(found)
+    assert yaml.safe_load(CliRunner().invoke(command, ["--validate", "-o", "yaml"]).output) == told
     text = CliRunner().invoke(command, ["--validate"], env={"COLUMNS": "250"})
     assert text.exit_code == 0
     assert text.output.count("MISSED") == sum(row.verdict == "MISSED" for row in found) > 0

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from topoplan.cost.schedules.base import Pass, Schedule, Timing
 from topoplan.cost.schedules.forms import SCHEDULES, schedule_named
+from topoplan.cost.schedules.orders import wanting
 
-__all__ = ["SCHEDULES", "Pass", "Schedule", "Timing", "schedule_named"]
+__all__ = ["SCHEDULES", "Pass", "Schedule", "Timing", "schedule_named", "wanting"]

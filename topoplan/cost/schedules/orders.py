@@ -14,10 +14,7 @@ Turn = tuple[Op, ...]
 
 
 def orders(schedule: str, ranks: int, micro_batches: int, virtual: int = 1) -> list[list[Turn]] | None:
-    """Turns of each rank; None where the schedule is not defined for that many micro-batches.
-
-    Interleaving takes whole rounds of as many micro-batches as ranks, DualPipe an even number, two a rank at least.
-    """
+    """Turns of each rank; None where the schedule is not defined for that many micro-batches."""
     make: dict[str, Callable[[], list[list[Turn]]]] = {
         "1f1b": lambda: one_forward_one_backward(ranks, micro_batches),
         "zb-h1": lambda: zero_bubble_h1(ranks, micro_batches),
@@ -26,11 +23,16 @@ def orders(schedule: str, ranks: int, micro_batches: int, virtual: int = 1) -> l
     }
     if ranks == 1:
         return one_forward_one_backward(1, micro_batches)
-    if schedule == "interleaved" and micro_batches % ranks:
-        return None
-    if schedule == "dualpipe" and (micro_batches % 2 or micro_batches < 2 * ranks or ranks % 2):
-        return None
-    return make[schedule]()
+    return None if wanting(schedule, ranks, micro_batches) else make[schedule]()
+
+
+def wanting(schedule: str, ranks: int, micro_batches: int) -> str:
+    """What a schedule takes that is not given, so that it is not defined; "" where it is."""
+    if ranks > 1 and schedule == "interleaved" and micro_batches % ranks:
+        return f"micro-batches in whole rounds of {ranks}"
+    if ranks > 1 and schedule == "dualpipe" and (micro_batches % 2 or micro_batches < 2 * ranks or ranks % 2):
+        return f"an even number of micro-batches, {2 * ranks} at least"
+    return ""
 
 
 def one_forward_one_backward(p: int, m: int) -> list[list[Turn]]:

@@ -35,7 +35,7 @@ def cells(row: Row) -> tuple[str, str, str, str, str, str]:
 
 def plain(row: Row) -> dict[str, object]:
     """A row as plain data; the error to a tenth of a per mille, so that it is the same on every machine."""
-    return {**asdict(row), "error": round(row.error, 4), "verdict": row.verdict}
+    return {**asdict(row), "error": round(float(row.error), 4), "verdict": row.verdict}
 
 
 def markdown(found: list[Row]) -> str:
