@@ -1,8 +1,9 @@
 """Put GPUs that hold copies of the same experts on different hosts, which costs no balance.
 
-Where hosts are alike, whole GPUs can change places. With one copy a host, an engine that takes the nearest copy loads
-all copies alike: each serves its own host and an equal part of the hosts without one. Copies that share a host get less
-than the others, and their experts are lost with it.
+Where hosts are alike, whole GPUs can change places, in layers whose copies were not dealt to hosts alike to begin with.
+With one copy a host, an engine that takes the nearest copy loads all copies alike: each serves its own host and an
+equal part of the hosts without one. Copies that share a host get less than the others, and their experts are lost with
+it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
+from topoplan.solvers.experts.by_host import on_hosts
 from topoplan.solvers.experts.even_hosts import evenly
 
 ROUNDS = 400  # most exchanges of a layer, and as many GPUs that find none
@@ -44,14 +46,18 @@ def keep_apart(placement: ExpertPlacement, load: FloatArray, host: IntArray, spe
     size = load / np.maximum(placement.copies[layers], 1)
     shared = np.stack([_shared(row, slot_gpu, s, placement.gpus) for row, s in zip(p2l, size, strict=True)])
     used = np.stack([np.bincount(slot_gpu, row >= 0, placement.gpus) for row in p2l])
-    alike = [np.unique(np.stack([places, row, speed]), axis=1, return_inverse=True)[1].ravel() for row in used]
-    source = _arrange(shared, host, np.stack(alike))
-    slot = first[source[:, slot_gpu]] + np.arange(placement.slots) - first[slot_gpu]  # alike GPUs have alike slots
-    tried = np.take_along_axis(p2l, slot, 1)
-    for k in np.flatnonzero((source != np.arange(placement.gpus)).any(1)).tolist():
-        before, after = ((nearest_load(row[k], slot_gpu, load[k], host) / speed).max() for row in (p2l, tried))
-        if after <= before:  # experts with more copies than there are hosts can fare worse
-            result[layers[k]] = tried[k]
+    kind = np.stack([np.unique(np.stack([places, row, speed]), axis=1, return_inverse=True)[1].ravel() for row in used])
+    dealt = _dealt(p2l, slot_gpu, host, placement.experts)
+    dealt[(kind != kind[:, :1]).any(1)] = np.arange(placement.gpus)  # only GPUs of a kind change places
+    ways = [p2l]
+    for source in (_arrange(shared, host, kind, dealt), np.argsort(dealt, axis=1)):
+        slot = first[source[:, slot_gpu]] + np.arange(placement.slots) - first[slot_gpu]  # alike GPUs have alike slots
+        ways.insert(0, np.take_along_axis(p2l, slot, 1))
+    many = placement.copies[layers].max(1) > host.max() + 1  # then the nearest rule may like others than the arranged
+    for k, layer in enumerate(layers.tolist()):
+        tried = [way[k] for way in ways[0 if many[k] else 1 :]]
+        largest = [(nearest_load(row, slot_gpu, load[k], host) / speed).max() for row in tried]
+        result[layer] = tried[int(np.argmin(largest))]
     return replace(placement, physical_to_logical_map=result)
 
 
@@ -89,7 +95,28 @@ def _shared(p2l: IntArray, slot_gpu: IntArray, size: FloatArray, gpus: int) -> F
     return np.asarray(both, np.float64)
 
 
-def _arrange(both: FloatArray, host: IntArray, kind: IntArray) -> IntArray:
+def _dealt(p2l: IntArray, slot_gpu: IntArray, host: IntArray, experts: int) -> IntArray:
+    """[layers, gpus] int64 GPU where contents go when hosts get alike of those that share a much copied expert."""
+    layers, gpus = len(p2l), len(host)
+    at = np.tile(np.arange(gpus), (layers, 1))
+    room = np.bincount(host)
+    if (room != room[0]).any():
+        return at
+    key = np.arange(layers)[:, None] * (experts + 1) + p2l
+    copies = np.bincount(key[p2l >= 0], minlength=layers * (experts + 1))[key] * (p2l >= 0)
+    most = np.zeros((layers, gpus), np.int64)  # of any expert on a GPU: copies first, then its number
+    np.maximum.at(most, (np.arange(layers)[:, None], slot_gpu), copies * experts + p2l)
+    most %= experts
+    count = np.bincount((np.arange(layers)[:, None] * experts + most).ravel(), minlength=layers * experts)
+    count = count.reshape(layers, experts)
+    row, expert, _ = on_hosts(count.astype(np.float64), np.maximum(count, 1), int(room[0]), len(room))
+    seat = np.argsort(expert.reshape(len(row), gpus), axis=1, kind="stable")
+    goes = np.argsort(host, kind="stable")[seat]
+    at[row[:, None], np.argsort(most[row], axis=1, kind="stable")] = goes
+    return at
+
+
+def _arrange(both: FloatArray, host: IntArray, kind: IntArray, dealt: IntArray) -> IntArray:
     """[layers, gpus] int64 GPU whose contents each GPU gets: those that cost most change hosts first, until none gain.
 
     Parameters
@@ -98,20 +125,27 @@ def _arrange(both: FloatArray, host: IntArray, kind: IntArray) -> IntArray:
         [layers, gpus, gpus] float64 what it costs to have the contents of two GPUs on one host.
     kind
         [layers, gpus] int64; only GPUs of the same kind change places.
+    dealt
+        [layers, gpus] int64 GPU of each contents to start from where that costs less.
     """
     layers, gpus = kind.shape
     at = np.tile(np.arange(gpus), (layers, 1))  # GPU where contents are
-    cost = both @ np.eye(int(host.max()) + 1)[host]  # [layers, contents, hosts] of having contents on a host
+    place = np.eye(int(host.max()) + 1)[host]
+    cost, other = both @ place, both @ place[dealt]  # [layers, contents, hosts] of having contents on a host
+    less = (other * place[dealt]).sum((1, 2)) < (cost * place).sum((1, 2))
+    at[less], cost[less] = dealt[less], other[less]
     least = 1e-9 * np.maximum(both.max((1, 2)), 1e-300)
     stuck = np.zeros((layers, gpus), bool)
+    row = np.arange(layers)
     for _ in range(ROUNDS * 2):
-        row = np.flatnonzero(~stuck.all(1))
+        on = host[at[row]]
+        now = np.take_along_axis(cost[row], on[:, :, None], 2)[:, :, 0]
+        movable = np.where(stuck[row], -1.0, now)
+        costly = movable.max(1) > least[row]  # the others are done
+        row, on, now, a = row[costly], on[costly], now[costly], movable[costly].argmax(1)
         if not row.size:
             break
         k = np.arange(len(row))
-        on = host[at[row]]
-        now = np.take_along_axis(cost[row], on[:, :, None], 2)[:, :, 0]
-        a = np.where(stuck[row], -1.0, now).argmax(1)
         mine = on[k, a]
         gain = now[k, a][:, None] + now - cost[row[:, None], a[:, None], on] - cost[row, :, mine] + 2 * both[row, a]
         allowed = (kind[row] == kind[row, a][:, None]) & (on != mine[:, None])

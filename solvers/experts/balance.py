@@ -142,5 +142,6 @@ class Tries:
 def largest_time(load: FloatArray, copies: IntArray, packing: Packing) -> FloatArray:
     """[rows] float64 load over speed of the largest GPU, even split, summed in full precision."""
     share = np.concatenate([load / copies, np.zeros((len(load), 1))], axis=1)  # last column: -1, no expert
-    size = np.take_along_axis(share, packing.expert.reshape(len(load), -1), 1).reshape(packing.expert.shape)
+    rows, gpus, places = packing.expert.shape
+    size = np.take_along_axis(share, packing.expert.reshape(rows, gpus * places), 1).reshape(rows, gpus, places)
     return np.asarray((size.sum(2) / packing.speed.astype(np.float64)).max(1), np.float64)

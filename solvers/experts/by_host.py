@@ -32,7 +32,7 @@ def pack_by_host(
         Of these rows, no expert twice on a GPU.
     """
     count, each = hosts.shape
-    row, expert, size = _on_hosts(load, copies, places * each, count)
+    row, expert, size = on_hosts(load, copies, places * each, count)
     rows, flat = len(row), (len(row) * count, places * each)
     order = np.argsort(-size.reshape(flat), axis=1, kind="stable")
     expert = np.take_along_axis(expert.reshape(flat), order, 1)
@@ -41,22 +41,36 @@ def pack_by_host(
     separate_duplicates(found)
     at = np.argsort(hosts.ravel(), kind="stable")  # of each GPU, among the hosts' GPUs
     host = at // each
-    held = found.expert.reshape(rows, -1, places)[:, at]
-    known = np.zeros((rows, count, load.shape[1]), bool)
-    known[np.arange(rows)[:, None, None], host[:, None], held] = True
+    held = found.expert.reshape(rows, hosts.size, places)[:, at]
+    shut = np.repeat((copies[row] > count)[:, None], count, axis=1)  # where several are on a host they all stay
+    shut[np.arange(rows)[:, None, None], host[:, None], held] = True
     return row, Packing(
         expert=held,
-        size=found.size.reshape(rows, -1, places)[:, at],
-        total=found.total.reshape(rows, -1)[:, at],
+        size=found.size.reshape(rows, hosts.size, places)[:, at],
+        total=found.total.reshape(rows, hosts.size)[:, at],
         speed=speed.astype(np.float32),
         host=host,
-        known=known,
-        stays=copies[row] > count,
+        shut=shut,
     )
 
 
-def _on_hosts(load: FloatArray, copies: IntArray, slots: int, hosts: int) -> tuple[IntArray, IntArray, FloatArray]:
-    """Rows that fit; experts int64 and sizes float64 [rows, hosts, slots of a host] in any order."""
+def on_hosts(load: FloatArray, copies: IntArray, slots: int, hosts: int) -> tuple[IntArray, IntArray, FloatArray]:
+    """Deal replicas to hosts with equally many slots.
+
+    Parameters
+    ----------
+    load, copies
+        [rows, experts] float64 and int64; copies sum to the slots.
+    slots, hosts
+        Slots of each host, and number of hosts.
+
+    Returns
+    -------
+    row
+        [n] int64 rows whose copies fit in such numbers.
+    expert, size
+        [n, hosts, slots] int64 and float64 replicas of each host, in any order.
+    """
     share, several = load / copies, (copies > 1).sum(1)
     order = np.lexsort((-share, copies == 1), axis=1)  # copied experts first
     expert, used, total = _copied(share, copies, order[:, : int(several.max())], slots, hosts)
@@ -73,7 +87,7 @@ def _on_hosts(load: FloatArray, copies: IntArray, slots: int, hosts: int) -> tup
         np.add.at(total, (r, h), share[row[r], e])
         np.put_along_axis(used, first, np.take_along_axis(used, first, 1) + room, 1)
         at = at + room.sum(1)
-    size = np.take_along_axis(share[row], expert.reshape(len(row), -1), 1).reshape(expert.shape)
+    size = np.take_along_axis(share[row], expert.reshape(len(row), hosts * slots), 1).reshape(expert.shape)
     return row, expert, size
 
 

@@ -29,10 +29,9 @@ class Packing:
         [gpus] float32.
     host
         [gpus] int64, where copies of an expert keep to different hosts; None where hosts do not matter.
-    known
-        [rows, hosts, experts] bool experts on a host; None as for `host`.
-    stays
-        [rows, experts] bool experts whose replicas must not change hosts, as several are on one; None as for `host`.
+    shut
+        [rows, hosts, experts] bool experts that must not come from other hosts, as they are there or their copies would
+        no longer be alike on hosts; None as for `host`.
     """
 
     expert: IntArray
@@ -40,8 +39,7 @@ class Packing:
     total: Float32Array
     speed: Float32Array
     host: IntArray | None = None
-    known: BoolArray | None = None
-    stays: BoolArray | None = None
+    shut: BoolArray | None = None
 
 
 def pack_in_rounds(load: FloatArray, copies: IntArray, slots: IntArray, speed: FloatArray) -> Packing:
@@ -117,10 +115,10 @@ def swap(packing: Packing, row: IntArray, gpu: IntArray, place: IntArray, other:
     packing.total[row, other] += a - b
     mine, theirs = packing.expert[row, gpu, place], packing.expert[row, other, slot]
     packing.expert[row, gpu, place], packing.expert[row, other, slot] = theirs, mine
-    if packing.host is not None and packing.known is not None:
+    if packing.host is not None and packing.shut is not None:
         here, there = packing.host[gpu], packing.host[other]
-        packing.known[row, here, mine] = packing.known[row, there, theirs] = False
-        packing.known[row, there, mine] = packing.known[row, here, theirs] = True
+        packing.shut[row, here, mine] = packing.shut[row, there, theirs] = False
+        packing.shut[row, there, mine] = packing.shut[row, here, theirs] = True
 
 
 def duplicate_slots(expert: IntArray) -> IntArray:

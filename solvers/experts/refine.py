@@ -64,17 +64,15 @@ def balance_by_swaps(packing: Packing, goal: FloatArray, rounds: int, patience: 
 
 def _kept(packing: Packing, row: IntArray, expert: IntArray, here: IntArray, there: IntArray) -> BoolArray:
     """[n, places] bool experts that cannot change hosts, as hosts would then hold their copies unevenly."""
-    assert packing.known is not None
-    assert packing.stays is not None
-    row, away = row[:, None], (here != there)[:, None]
-    return np.asarray(away & (packing.known[row, there[:, None], expert] | packing.stays[row, expert]), np.bool_)
+    assert packing.shut is not None
+    return np.asarray((here != there)[:, None] & packing.shut[row[:, None], there[:, None], expert], np.bool_)
 
 
 def _one_each(packing: Packing, row: IntArray, p: IntArray, q: IntArray, mine: IntArray, theirs: IntArray) -> BoolArray:
     """[n] bool swaps to make so that no host gets a copy of the same expert from two of them."""
     assert packing.host is not None
-    assert packing.known is not None
-    hosts, experts = packing.known.shape[1:]
+    assert packing.shut is not None
+    hosts, experts = packing.shut.shape[1:]
     away = packing.host[p] != packing.host[q]
     base = row * hosts
     keys = [(base + packing.host[to]) * experts + expert for to, expert in ((q, mine), (p, theirs))]

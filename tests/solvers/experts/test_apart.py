@@ -11,7 +11,7 @@ from topoplan.cost.moe import spread
 from topoplan.model.experts import ExpertPlacement
 from topoplan.model.fabric import FloatArray, IntArray
 from topoplan.solvers.experts import ExpertProblem, place
-from topoplan.solvers.experts.apart import _arrange, keep_apart, nearest_load
+from topoplan.solvers.experts.apart import _arrange, _dealt, keep_apart, nearest_load
 
 Loads = Callable[..., FloatArray]
 Problems = Callable[..., ExpertProblem]
@@ -71,5 +71,16 @@ def test_an_exchange_counts_that_the_two_stay_apart() -> None:
     both[0, 1] = both[2, 3] = 1.0
     both[1, 2] = both[0, 3] = 1.5  # exchanged with each other, they are still on different hosts
     both = both + both.T
-    source = _arrange(both[None], np.array([0, 0, 1, 1]), np.zeros((1, 4), np.int64))[0]
+    source = _arrange(both[None], np.array([0, 0, 1, 1]), np.zeros((1, 4), np.int64), np.arange(4)[None])[0]
     assert both[source[0], source[1]] == both[source[2], source[3]] == 0
+
+
+def test_gpus_with_the_same_copied_expert_are_dealt_to_hosts_in_turn() -> None:
+    p2l = np.array([[0, 3, 0, 4, 1, 5, 1, 6, 2, 7, 2, 8], [0, 3, 1, 4, 0, 5, 1, 6, 2, 7, 2, 8]])
+    slot_gpu, host = np.repeat(np.arange(6), 2), np.array([1, 1, 0, 0, 0, 1])
+    at = _dealt(p2l, slot_gpu, host, 9)
+    assert (np.sort(at) == np.arange(6)).all()
+    for row, where in zip(p2l, at, strict=True):
+        for expert in (0, 1, 2):
+            held = host[where[slot_gpu[row == expert]]]
+            assert sorted(held) == [0, 1]

@@ -14,6 +14,7 @@ from topoplan.solvers.experts import ExpertParams, ExpertProblem, place
 from topoplan.solvers.experts.apart import nearest_load
 from topoplan.solvers.experts.balance import balance_rows
 from topoplan.solvers.experts.bound import even_bound
+from topoplan.solvers.experts.by_host import pack_by_host
 from topoplan.solvers.experts.even_hosts import EVENLY, balance_evenly, even_copies, even_counts, evenly
 from topoplan.solvers.experts.pack import duplicate_slots
 
@@ -99,3 +100,16 @@ def test_what_is_even_over_hosts() -> None:
     host = np.array([0, 0, 1, 1])
     rows = np.array([[0, 1, 0, 2], [0, 0, 1, 2], [0, 0, 0, 1], [0, -1, 0, 1]])
     assert evenly(rows, host, 3).tolist() == [True, True, False, True]
+
+
+def test_copies_that_do_not_fit_on_hosts_alike_are_left_out() -> None:
+    hosts, copies = (
+        np.arange(6).reshape(3, 2),
+        np.array([[4, 2], [3, 3]]),
+    )  # two slots a host: 2 2 0, then no room for 1 1
+    row, packing = pack_by_host(np.ones((2, 2)), copies, 1, np.ones(6), hosts)
+    assert row.tolist() == [1]
+    assert np.sort(packing.expert.reshape(3, 2)).tolist() == [[0, 1]] * 3
+    row, packing = pack_by_host(np.ones((1, 2)), copies[:1], 1, np.ones(6), hosts)
+    assert row.size == 0
+    assert packing.expert.shape == (0, 6, 1)
