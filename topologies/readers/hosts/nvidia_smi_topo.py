@@ -25,7 +25,7 @@ from topoplan.topologies.reading import SNIFF_CHARS, ReadOptions, fabric_name
 MOST_LINKS = 18  # of one GPU: NVLink 4 and 5 (see devices.py)
 _PATHS = {"PIX": Path.PIX, "PXB": Path.PXB, "PHB": Path.PHB, "NODE": Path.NODE, "SYS": Path.SYS, "SOC": Path.SYS}
 _BY_LINKS = {18: "90", 12: "80"}  # links of a GPU -> sm; fewer are too many GPUs' to tell
-TRAY = 4  # GPUs of a GB200 or GB300 tray, whose memory Grace counts as NUMA nodes; GB200's NICs are all SYS
+TRAY = 4  # GPUs of a GB200 or GB300 tray, whose memory Grace counts as NUMA nodes; NICs are all NODE or SYS
 
 
 def sniff(text: str) -> bool:
@@ -96,9 +96,9 @@ def _generation(
     found = devices.by_name(text)
     if found is not None or joined is None or joined.size == 1:
         return found
-    far = bool(table.nics) and bool((paths == Path.SYS).all())
+    far = bool(table.nics) and bool((paths >= Path.NODE).all())
     if joined.links == MOST_LINKS and len(table.gpus) == TRAY and (far or len(table.own_memory) == TRAY):
-        why = "no NIC nearer than SYS" if far else "NUMA nodes of their own"
+        why = "no NIC nearer than NODE" if far else "NUMA nodes of their own"
         notes.assumed.append(
             f"GPUs: GB200, as 4 GPUs with NV18 and {why} are a tray of NVL72; GB300 shows the same with faster NICs"
         )

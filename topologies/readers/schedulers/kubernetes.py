@@ -33,6 +33,9 @@ _SCHEMES: tuple[tuple[str, ...], ...] = (
     tuple(f"oci.oraclecloud.com/rdma.{level}_id" for level in ("hpc_island", "network_block", "local_block")),
     tuple(f"oci.oraclecloud.com/host.{level}" for level in ("network_block_id", "rack_id")),
     tuple(f"topology.nebius.com/tier-{n}" for n in range(MAX_TIERS, 0, -1)),
+    tuple(f"backend.coreweave.cloud/{level}" for level in ("fabric", "superpod", "leafgroup")),
+    tuple(f"ib.coreweave.cloud/{level}" for level in ("fabric", "superpod", "leafgroup")),
+    tuple(f"crusoe.ai/{level}" for level in ("ib.partition.id", "pod.id")),
     tuple(f"volcano.sh/{level}" for level in ("hypercluster", "hypernode")),
     ("volcano.sh/tor",),
     tuple(f"cloud.provider.com/topology-{level}" for level in ("block", "rack")),
@@ -82,8 +85,13 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
 
 def _ids(node: NodeFacts, scheme: Sequence[str], *, told: bool) -> tuple[str, ...]:
     """Ids above a node; none where a level that a Topology names is missing, as Kueue then leaves the node out."""
-    found = tuple(node.labels[key] for key in scheme if node.labels.get(key))
+    found = tuple(_id(key, node.labels[key]) for key in scheme if node.labels.get(key))
     return () if told and len(found) < len(scheme) else found
+
+
+def _id(key: str, value: str) -> str:
+    """Value of a label; a bare number with the label's own word, as rack 1 of block 1 is not the block."""
+    return f"{key.rpartition('/')[2]}-{value}" if value.isdecimal() else value
 
 
 def _kind_workers(found: Iterable[Object]) -> Iterator[Object]:
@@ -188,7 +196,10 @@ def note_levels(site: Site, scheme: Sequence[str], *, told: bool) -> None:
         source = "the Topology's levels" if told else "the labels found"
         site.assumed.append(f"network: {source}, coarsest first: {', '.join(scheme)}")
     else:
-        site.warnings.append("no known topology labels: all nodes are taken as equally far from each other")
+        site.warnings.append(
+            "no known topology labels: all nodes are taken as equally far from each other (a Kueue Topology in the "
+            "same file names others: kind Topology, spec.levels of nodeLabel, coarsest first)"
+        )
 
 
 def node_row(node: NodeFacts, ids: tuple[str, ...]) -> Row:

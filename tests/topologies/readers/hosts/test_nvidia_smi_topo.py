@@ -160,6 +160,9 @@ def test_a_tray_whose_nics_are_all_far_is_paired_in_order_and_says_so() -> None:
     assert kind.scale_up_bandwidth_bytes_per_s == 900e9
     assert kind.switches == (0, 0, 1, 1)
     assert "NVL72" in " ".join(fabric.warnings)
+    near = [["NODE" if n // 2 == g // 2 else "SYS" for n in range(4)] for g in range(4)]
+    kind = host(table(switched(4, 18, near), [f"mlx5_{n}" for n in range(4)]))
+    assert (kind.nic_of_gpu, kind.scale_up_bandwidth_bytes_per_s) == ((0, 1, 2, 3), 900e9)
 
 
 def test_storage_nics_and_virtual_functions_are_left_out() -> None:

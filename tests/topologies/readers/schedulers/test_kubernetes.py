@@ -75,12 +75,21 @@ def test_levels_that_are_the_machine_itself_are_no_groups() -> None:
         tuple(f"topology.k8s.aws/network-node-layer-{n}" for n in (3, 2, 1)),
         tuple(f"topology.nebius.com/tier-{n}" for n in (1, 2, 3)),
         tuple(f"oci.oraclecloud.com/rdma.{level}_id" for level in ("local_block", "network_block", "hpc_island")),
+        tuple(f"backend.coreweave.cloud/{level}" for level in ("leafgroup", "superpod", "fabric")),
+        tuple(f"ib.coreweave.cloud/{level}" for level in ("leafgroup", "superpod", "fabric")),
     ],
-    ids=["topograph", "topograph 2026", "topograph 2025", "topograph 2024", "aws", "nebius", "oci"],
+    ids=["topograph", "topograph 2026", "topograph 2025", "topograph 2024", "aws", "nebius", "oci", "coreweave", "ib"],
 )
 def test_label_schemes(keys: tuple[str, ...]) -> None:
     """`keys` run from the leaf to the top."""
     assert above(read(node("n1", dict(zip(keys, "abc", strict=True)))), "n1") == ["a", "b", "c"]
+
+
+def test_numbers_of_different_levels_are_different_groups() -> None:
+    keys = ("crusoe.ai/ib.partition.id", "crusoe.ai/pod.id")
+    nodes = [node(f"n{pod}", dict(zip(keys, ("1", str(pod)), strict=True))) for pod in (1, 2)]
+    fabric = read(*nodes)
+    assert [above(fabric, name) for name in ("n1", "n2")] == [[f"pod.id-{n}", "ib.partition.id-1"] for n in (1, 2)]
 
 
 def test_google_subblocks() -> None:
