@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from topoplan.model.plan import Plan, Prediction
-from topoplan.reports.amounts import change, counted, milliseconds, percent
+from topoplan.reports.amounts import SAME, change, counted, milliseconds, percent
 from topoplan.reports.cost_section import cost_section
 from topoplan.reports.sensitivity_section import broken_words, gained, measure, most_helpful
 from topoplan.reports.tables import bound_rows
@@ -48,14 +48,20 @@ def _step(plan: Plan) -> list[Answer]:
 
 def _order(plan: Plan, price: Prediction) -> Answer:
     slower = {name: change(other.exposed_ms, price.exposed_ms) for name, other in (plan.baselines or {}).items()}
-    said = ", ".join(f"{_ORDERS.get(name, name)} {percent(more, signed=True)}" for name, more in slower.items())
+    said = ", ".join(f"{_ORDERS.get(name, name)} {_more(more)}" for name, more in slower.items())
     worst = max(slower.values(), default=0.0)
     answer = f"yes, up to {percent(worst, signed=True)}" if worst >= NOTHING else "no"
     reason = f"exposed time against this plan: {said}" if said else ""
     if plan.step is not None and plan.plain_step_s:
         longer = [change(seconds, plan.step.total_s) for seconds in plan.plain_step_s.values()]
-        reason += f"; whole steps: at most {percent(max(longer), signed=True)}"
+        most = max(longer)
+        reason += f"; whole steps: {'at most ' if most >= SAME else ''}{_more(most)}"
     return Answer("Does the order of hosts matter?", answer, reason)
+
+
+def _more(share: float) -> str:
+    """A change in words: "+3.0 %", "the same"."""
+    return "the same" if abs(share) < SAME else percent(share, signed=True)
 
 
 def _bound_by(plan: Plan, price: Prediction) -> Answer:

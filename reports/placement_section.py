@@ -45,17 +45,14 @@ def _hosts_of_stages(placement: RankPlacement, stage: IntArray) -> list[str]:
 
 
 def stage_section(view: ReportInput) -> dict[str, Any] | None:
-    """Layers, cost and place of each stage; None where there is one alone."""
+    """Layers, cost and place of each pipeline rank; None where there is one alone."""
     rows: list[StageRow] = stage_rows(view.plan, view.job)
     if len(rows) < 2 or view.plan.stages is None:
         return None
-    cost = view.plan.stages.cost
-    pipeline = view.job.parallel.pp if view.job is not None and view.job.parallel is not None else len(cost)
-    ranks = [sum(cost[rank::pipeline]) for rank in range(pipeline)]  # a rank runs all its virtual stages
     return {
         "rows": rows,
-        "ranks": len(ranks),
-        "imbalance": max(ranks) * len(ranks) / sum(ranks),
+        "virtual": len(view.plan.stages.cost) // len(rows),
+        "imbalance": max(row.share for row in rows),
         "placed": any(row.hosts for row in rows),
         "unbalanced": 1 + UNBALANCED,
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topoplan.cost.bill import Bill, extra
-from topoplan.reports.amounts import change, milliseconds, one_unit, percent
+from topoplan.reports.amounts import SAME, change, milliseconds, one_unit, percent
 from topoplan.reports.money import Payback, money, payback
 from topoplan.reports.svg import BLUE, INK, MUTED, ORANGE, draw, safe
 from topoplan.reports.view import ReportInput
@@ -89,8 +89,9 @@ def broken_words(found: Sensitivity) -> str:
         if effect.change.loses_hosts:
             if effect.best is None:
                 return f"{effect.change.how}: {effect.reason}"
-            more = percent(gained(found, effect.best), signed=True)
-            return f"{effect.change.how}: {more} {measure(found)} on other hosts"
+            more = gained(found, effect.best)
+            said = "nothing" if abs(more) < SAME else f"{percent(more, signed=True)} {measure(found)}"
+            return f"{effect.change.how}: {said} on other hosts"
     return ""
 
 

@@ -67,7 +67,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class StageRow:
-    """A virtual pipeline stage: its layers, cost in FLOPs of a token, that over the mean, hosts, groups, next stage."""
+    """A pipeline rank: its layers, cost in FLOPs of a token, that over the mean, hosts, groups, next stage.
+
+    Its virtual stages are taken together.
+    """
 
     stage: int
     layers: str
@@ -183,19 +186,19 @@ def stage_rows(plan: Plan, job: Job | None = None) -> list[StageRow]:
     if plan.stages is None:
         return []
     label = stage_of_rank(job)
-    pipeline = int(label.max()) + 1 if label is not None else len(plan.stages.cost)
-    mean = sum(plan.stages.cost) / len(plan.stages.cost)
+    stages, cost = plan.stages, np.array(plan.stages.cost)
+    pipeline = int(label.max()) + 1 if label is not None else len(cost)
+    whole = [float(cost[rank::pipeline].sum()) for rank in range(pipeline)]  # a rank runs all its virtual stages
     nearness = next_stage_meetings(plan.placement, job) if plan.placement and job and label is not None else []
     rows = []
-    for s, cost in enumerate(plan.stages.cost):
+    for rank, mine in enumerate(whole):
         hosts, where = 0, ""
         if plan.placement is not None and label is not None:
-            used = np.unique(plan.placement.host[label == s % pipeline])
+            used = np.unique(plan.placement.host[label == rank])
             hosts, where = len(used), places(plan.placement.fabric, used)
-        layers = ranges(range(plan.stages.first[s], plan.stages.first[s + 1]))
-        last = s + 1 == len(plan.stages.cost)
-        following = str(nearness[s % pipeline]) if s % pipeline < len(nearness) and not last else ""
-        rows.append(StageRow(s, layers, cost, cost / mean, hosts, where, following))
+        own = [i for s in range(rank, len(cost), pipeline) for i in range(stages.first[s], stages.first[s + 1])]
+        following = str(nearness[rank]) if rank < len(nearness) else ""
+        rows.append(StageRow(rank, ranges(own), mine, mine * pipeline / sum(whole), hosts, where, following))
     return rows
 
 

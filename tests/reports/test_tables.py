@@ -73,15 +73,16 @@ def test_stages_cover_all_layers_and_hosts(example: Example) -> None:
     assert stage_rows(dataclasses.replace(plan, stages=None), job) == []
 
 
-def test_virtual_stages_go_on_on_the_first_rank(example: Example) -> None:
+def test_virtual_stages_of_a_rank_stand_together_and_go_on_on_the_first(example: Example) -> None:
     plan, job, _, _ = example
     assert job.parallel is not None
     twice = dataclasses.replace(job, parallel=dataclasses.replace(job.parallel, vpp=2))
     assert plan.stages is not None
-    stages = dataclasses.replace(plan.stages, first=(0, 16, 31, 46, 61), cost=(1.0,) * 4)
+    stages = dataclasses.replace(plan.stages, first=(0, 16, 31, 46, 61), cost=(2.0, 1.0, 1.0, 1.0))
     rows = stage_rows(dataclasses.replace(plan, stages=stages), twice)
-    assert [bool(row.next_stage) for row in rows] == [True, True, True, False]
-    assert rows[0].next_stage == rows[1].next_stage == rows[2].next_stage  # two pipeline ranks: there and back
+    assert [row.layers for row in rows] == ["0-15, 31-45", "16-30, 46-60"]
+    assert [(row.cost, row.share) for row in rows] == [(3.0, 1.2), (2.0, 0.8)]
+    assert rows[0].next_stage == rows[1].next_stage != ""  # two pipeline ranks: there and back
 
 
 def test_certificate_in_words(example: Example) -> None:
