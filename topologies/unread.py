@@ -45,6 +45,21 @@ _KNOWN = (
         "run ibnetdiscover without -l or --list",
     ),
     (
+        re.compile(r"^START_(?:NODES|PORTS|LINKS|SWITCHES)\s*$", re.MULTILINE),
+        "this is the database of ibdiagnet (.db_csv)",
+        "run ibnetdiscover on the same host",
+    ),
+    (
+        re.compile(r"^\{ (?:CA|SW) Ports:[0-9A-Fa-f]{1,3} SystemGUID:", re.MULTILINE),
+        "this is OpenSM's list of links (opensm-subnet.lst)",
+        "run ibnetdiscover on the same host",
+    ),
+    (
+        re.compile(r"^=+ (?:Link Type|Weight|Hops) between two GPUs =+\s*$|^LINK TYPE TABLE:", re.MULTILINE),
+        "this is the topology of rocm-smi or amd-smi, which shows no NICs",
+        "give RCCL's topology (NCCL_TOPO_DUMP_FILE=topo.xml), or lstopo --whole-io --of xml",
+    ),
+    (
         re.compile(r"^CA '[\w.-]{1,64}'\s*$", re.MULTILINE),
         "this is ibstat: it shows one host's adapters and no cables",
         "run ibnetdiscover as root, or the script of topoplan import --collect-script on every host",
