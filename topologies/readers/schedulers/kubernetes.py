@@ -85,7 +85,7 @@ def read(text: str, path: str, options: ReadOptions) -> Fabric:
 
 def _ids(node: NodeFacts, scheme: Sequence[str], *, told: bool) -> tuple[str, ...]:
     """Ids above a node; none where a level that a Topology names is missing, as Kueue then leaves the node out."""
-    found = tuple(_id(key, node.labels[key]) for key in scheme if node.labels.get(key))
+    found = tuple(node.labels[key] if told else _id(key, node.labels[key]) for key in scheme if node.labels.get(key))
     return () if told and len(found) < len(scheme) else found
 
 
