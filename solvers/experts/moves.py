@@ -16,6 +16,7 @@ from topoplan.solvers.experts.carry import complete, keep_order, moved_slots, pr
 from topoplan.solvers.experts.changes import State, unfinished
 from topoplan.solvers.experts.domain_repair import repair
 from topoplan.solvers.experts.domains import check_room
+from topoplan.solvers.experts.pack import duplicate_slots
 from topoplan.solvers.experts.part import Part
 from topoplan.solvers.experts.problem import ExpertParams, ExpertProblem
 
@@ -68,8 +69,9 @@ def change_little(
         check_room(part.slots, rule[0], problem.experts, rule[1], problem.across.name)
         start = np.stack([repair(row, load, part.slots, *rule) for row, load in zip(start, part.load, strict=True)])
     options = _options(part, old, start, zone, bound, rule)
-    for k, (moves, balance) in enumerate(zip(moved_slots(old, fresh), _balance(part, fresh, bound), strict=True)):
-        options[k].append(Option(int(moves), float(balance), fresh[k]))
+    moves, balance = moved_slots(old, fresh), _balance(part, fresh, bound)
+    for k in np.flatnonzero(duplicate_slots(fresh) <= duplicate_slots(start)).tolist():
+        options[k].append(Option(int(moves[k]), float(balance[k]), fresh[k]))
     every = int(problem.layer_slots.sum())
     most = every if problem.max_moves is None else problem.max_moves
     chosen = spend([_frontier(o) for o in options], most * len(part.layers) * int(part.slots.sum()) // every, params)

@@ -21,15 +21,19 @@ def _rows(table: str) -> list[Row]:
 def _gaps(balance: list[Row]) -> str:
     """The first table: a column a load."""
     loads = list(dict.fromkeys(row[1] for row in balance))
-    head = ["gap, EPLB's and topoplan's", *loads, "layers worse", "ms", "EPLB's ms"]
+    head = ["gap, EPLB's and topoplan's", *loads, "layers worse", "nearest copy keeps", "EPLB's", "ms", "EPLB's ms"]
     lines = [head, ["---"] * len(head)]
     for size, mine in _by_first(balance).items():
         gaps = [f"{row[2]}, {row[3]}" for row in mine]
         worse = "-" if mine[0][7] == "-" else str(sum(int(row[7]) for row in mine))
-        times = [row[9].split("; ") for row in mine]
-        own, peers = [some[0] for some in times], [some[1].split()[-1] if some[1:] else "-" for some in times]
-        lines.append([size, *gaps, worse, _range(own), _range(peers)])
+        lines.append([size, *gaps, worse, *_both(row[8] for row in mine), *_both(row[10] for row in mine)])
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _both(cells: Iterable[str]) -> list[str]:
+    """Least and most of topoplan's and of EPLB's figures, which a cell holds one after the other."""
+    pairs = [cell.split("; ") for cell in cells]
+    return [_range(pair[0] for pair in pairs), _range(pair[1].split()[-1] if pair[1:] else "-" for pair in pairs)]
 
 
 def _by_first(rows: list[Row]) -> dict[str, list[Row]]:

@@ -94,6 +94,18 @@ def nearest(row: Ints, experts: int, gpus: int, hosts: int) -> Floats:
     return weights
 
 
+def largest_nearest(tokens: Floats, p2l: Ints, gpus: int, hosts: int) -> Floats:
+    """[layers] float64 tokens of the busiest GPU where sources, all alike, take the nearest copy."""
+    found = []
+    for row, held in zip(tokens, p2l, strict=True):
+        weights = nearest(held, len(row), gpus, hosts)
+        total = np.zeros((gpus, len(row)))
+        np.add.at(total.T, held, weights.T)
+        on = (weights / total[:, held]).mean(0) * row[held]
+        found.append(on.reshape(gpus, -1).sum(1).max())
+    return np.array(found)
+
+
 def ride(
     p2l: Ints, ids: Ints, source: Floats, gpus: int, hosts: int, weights: Floats | str, seed: int = 3
 ) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +27,8 @@ from topoplan.files.arrays import Routes
 PAGE, PART = DOCS / "measured.md", "experts benchmark"
 BALANCE = (
     "| size: layers x experts, slots / GPUs | load | {peer}: gap | topoplan: gap | worst layer | with weights "
-    "| busiest GPU against {peer}'s | layers worse | duplicates | ms |\n|---|---|---|---|---|---|---|---|---|---|\n"
+    "| busiest GPU against {peer}'s | layers worse | nearest copy keeps | duplicates | ms |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|\n"
 )
 DRIFT = (
     "| 288 slots / 32 GPUs | drift | {peer}: slots moved | its balance, stale and fresh | topoplan: moved | balance "
@@ -79,6 +81,7 @@ def balance_row(case: Case, kind: str, peers: dict[str, Peer], seed: int) -> str
     weighted = place(case, tokens, weighted=True)
     freed = judge.largest(tokens, weighted.physical_to_logical_map, case.gpus, weighted.shares())
     twice = [str(judge.duplicates(made.physical_to_logical_map, case.gpus))]
+    kept = [near(tokens, made.physical_to_logical_map, mine, case)]
     times = [f"{ms:,.0f}"]
     theirs, cells = None, ["-", "-", "-"]
     for name, peer in peers.items():
@@ -87,14 +90,20 @@ def balance_row(case: Case, kind: str, peers: dict[str, Peer], seed: int) -> str
         if theirs is None:
             theirs = judge.largest(tokens, found, case.gpus)
             twice.append(f"{name} {judge.duplicates(found, case.gpus)}")
+            kept.append(f"{name} {near(tokens, found, theirs, case)}")
     if theirs is not None:
         worse = int((mine > theirs * (1 + 1e-9)).sum())
         cells = [gap(theirs, low), f"{(mine / theirs - 1).mean():+.2%}", str(worse)]
     own = f"**{gap(mine, low)}** | {(mine / low - 1).max():.2%} | {gap(freed, low)}"
     return (
-        f"| {case.name} | {kind} | {cells[0]} | {own} | {cells[1]} | {cells[2]} | {'; '.join(twice)} "
-        f"| {'; '.join(times)} |"
+        f"| {case.name} | {kind} | {cells[0]} | {own} | {cells[1]} | {cells[2]} | {'; '.join(kept)} "
+        f"| {'; '.join(twice)} | {'; '.join(times)} |"
     )
+
+
+def near(tokens: Floats, p2l: Ints, busiest: Floats, case: Case) -> str:
+    """Mean over layers of the balance under the nearest copy, of that which even use of copies gives."""
+    return f"{(busiest / judge.largest_nearest(tokens, p2l, case.gpus, case.hosts)).mean():.1%}"
 
 
 def gap(busiest: Floats, low: Floats) -> str:
@@ -146,6 +155,9 @@ def route_rows(case: Case, peer: Peer | None, seed: int, tokens: int = 20_000) -
         add("EPLB, groups whole", grouped, "even", judge.largest(seen, grouped, case.gpus))
         for way in ("nearest", "even"):
             add(f"EPLB, any host, {way}", anywhere, way, judge.largest(seen, anywhere, case.gpus))
+    free = place(replace(case, groups=0), seen).physical_to_logical_map
+    for way in ("nearest", "even"):
+        add(f"topoplan, any host, {way}", free, way, judge.largest(seen, free, case.gpus))
     trip = Routes(ids[:, :tokens].astype(np.int16), source[:tokens])
     made = topoplan.place_experts(seen, slots=case.slots, gpus=case.gpus, hosts=case.hosts, routes=trip)
     assert made.dispatch is not None

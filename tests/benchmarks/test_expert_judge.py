@@ -66,6 +66,14 @@ def test_tokens_ride_where_the_weights_send_them() -> None:
     assert near[3].tolist() == [0, 0, 0, 0, 1, 0, 1, 1]
 
 
+def test_loads_under_the_nearest_copy() -> None:
+    # two hosts of two GPUs of one slot: each source takes its own copy, and host 1 has one copy of 0 alone
+    p2l = np.array([[0, 1, 0, 2]])
+    assert judge.largest_nearest(np.array([[8.0, 1.0, 1.0]]), p2l, 4, 2).tolist() == [4.0]
+    p2l = np.array([[0, 0, 0, 1]])  # GPUs 0 and 1 serve themselves, GPU 2 itself and GPU 3
+    assert judge.largest_nearest(np.array([[8.0, 1.0]]), p2l, 4, 2).tolist() == [4.0]
+
+
 def test_loads_and_traces_are_what_they_say() -> None:
     for kind in LOADS:
         tokens = load(kind, 2, 256, 1)

@@ -3,7 +3,8 @@
 Rules, as engines have them:
 
 even      every copy alike, by hashing or at random (vLLM, SGLang's dynamic dispatch, TensorRT-LLM)
-nearest   copies on the source's own GPU, else those on its host, else all; alike among those (SGLang's locality rule)
+nearest   copies on the source's own GPU, else those on its host, else all; alike among those (SGLang's locality rule,
+          which takes the first of several on a host: expert_location.py, _find_nearest_expert)
 weights   shares of the plan, for all sources or for each source host
 slot      one copy for each source rank (SGLang's static dispatch, vllm-ascend)
 

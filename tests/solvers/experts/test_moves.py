@@ -130,3 +130,12 @@ def test_a_previous_placement_of_another_model_is_refused(
     old = place(problem(loads("uniform", layers, experts), gpus, 80))
     with pytest.raises(InputError, match="the previous placement has"):
         place(problem(loads("uniform", 2, 64), 8, 80, previous=old, max_moves=5))
+
+
+def test_a_fresh_placement_with_more_duplicates_is_no_way_out() -> None:
+    slots = np.array([0, 0, 0, 0, 0, 0, 1, 3, 3, 4, 6, 5])  # six slots for five experts: one has to be there twice
+    problem = ExpertProblem(np.array([[0.0, 3, 51, 67, 92]]), 12, slots)
+    old = place(problem)
+    now = problem.load * np.random.default_rng(0).lognormal(0, 0.5, problem.load.shape)
+    new = place(ExpertProblem(now, 12, slots, previous=old, max_moves=2))
+    assert new.duplicates == old.duplicates == 1
