@@ -107,6 +107,23 @@ def test_long_words_may_break_and_figures_keep_their_source() -> None:
     assert find(tree, "table") is None
 
 
+@pytest.mark.parametrize(("width", "pages"), [(1200, 2), (400, 1)])
+def test_a_heading_goes_with_its_figure_also_on_a_page_on_its_side(width: int, pages: int) -> None:
+    figure = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="200" viewBox="0 0 {width} 200">'
+        '<title>T</title><desc>D</desc><rect width="9" height="9"/></svg>'
+    )
+    reader = pdf(
+        "<html><head><title>t</title></head><body><h1>First</h1><p>words</p>\n<section>\n<h2>Second</h2>\n"
+        f"<figure><div>{figure}</div><figcaption>below</figcaption></figure>\n<p>after</p></section></body></html>"
+    )
+    (sheet,) = (sheet for sheet in reader.pages if "below" in sheet.extract_text())
+    assert "Second" in sheet.extract_text()
+    assert (sheet.mediabox.width > sheet.mediabox.height) == (pages > 1)
+    assert [text.count("Second") for text in (sheet.extract_text() for sheet in reader.pages)].count(1) == 1
+    assert "after" in reader.pages[-1].extract_text()
+
+
 def test_without_typst_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "typst", None)
     with pytest.raises(SolverMissingError, match="topoplan\\[pdf\\]"):
