@@ -80,6 +80,19 @@ def test_gradients_go_in_megatrons_buckets(sizes: dict[str, int], compute: Compu
     assert part.messages == 2 * (n - 1)
 
 
+def test_without_zero_gradients_are_reduced_to_all() -> None:
+    traffic = _dense(dp=16, zero=0)
+    (part,) = traffic.collectives
+    assert part.op == "all_reduce"
+    weights = part.size_bytes / (8 * 15 / 16)
+    assert part.calls == pytest.approx(weights / 40e6, abs=1)
+    assert part.calls * part.call_bytes == pytest.approx(4 * weights)  # FP32
+    (scattered,), (twice,) = (_dense(dp=16, zero=zero).collectives for zero in (1, 3))
+    assert (scattered.op, twice.op) == ("reduce_scatter", "reduce_scatter")
+    assert 2 * twice.calls == 3 * scattered.calls == 6 * part.calls
+    assert part.messages == scattered.messages == twice.messages
+
+
 def test_later_pipeline_ranks_reduce_a_stage_at_a_time() -> None:
     model, parallel = PRESETS["gpt-3-175b"], Parallel(dp=4, pp=2, vpp=2)
     job = Job("j", 8, model, parallel, batch=Batch(2048, 1, 4))

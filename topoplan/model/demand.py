@@ -251,16 +251,17 @@ def _data(step: _Step) -> list[_Part]:
 
 
 def _reduction(step: _Step, axis: str, groups: IntArray, weights: FloatArray) -> _Part:
-    """Gradients scattered and weights gathered; [pp] `weights` of a rank of each stage.
+    """Gradients scattered and weights gathered (twice with ZeRO-3), or without ZeRO gradients all-reduced.
 
-    Messages, of which the latency of a price is made, are those of one piece each.
+    [pp] `weights` of a rank of each stage. Messages, which the latency of a price is made of, are those of one piece.
     """
     n, zero = groups.shape[1], step.p.zero
     amount = ZERO_BYTES[zero] * weights * (n - 1) / n
     flows = step.weighted(lambda g, b: rail_ring(g, b, step.host), groups, amount)
-    sent, calls = float(amount.max()), 2.0 * _buckets(step, axis, weights)
-    collective = Collective(axis, "reduce_scatter", groups, sent, 2.0 * (n - 1), calls, sent * n / (n - 1) / calls)
-    return _Part(collective, flows)
+    op, ways = {0: ("all_reduce", 1.0), 3: ("reduce_scatter", 3.0)}.get(zero, ("reduce_scatter", 2.0))
+    sent, calls = float(amount.max()), ways * _buckets(step, axis, weights)
+    call_bytes = sent / (calls * _SHARE[op](n))
+    return _Part(Collective(axis, op, groups, sent, 2.0 * (n - 1), calls, call_bytes), flows)
 
 
 def _buckets(step: _Step, axis: str, weights: FloatArray) -> int:
