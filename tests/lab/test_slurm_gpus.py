@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,3 +38,21 @@ def test_a_step_gets_the_gpus_that_its_job_has_not_asked_for(
             for asked in ([], [f"--gres=gpu:h100:{GPUS}"], [f"--gpus-per-node={GPUS}"]):
                 result = slurm.run("salloc", *allocation, *asked, str(script), "sh", "-c", seen)
                 assert set(result.stdout.split()) == {f"gpus={GPUS}"}, f"{script} {asked}: {result.stderr}"
+
+
+def test_mpirun_in_a_job_that_asked_for_no_gpus_says_so(
+    lab: Lab, plan: Callable[..., Planned], refuse: Callable[[str], None], tmp_path: Path
+) -> None:
+    """Open MPI starts its daemons by srun, so that its ranks have no more than a step has."""
+    if reason := why_no_slurm():
+        refuse(reason)
+    script = str(plan(any_order(RACKS, 3), "openmpi").files / "run.sh")
+    mpirun = tmp_path / "mpirun"
+    mpirun.write_text("#!/bin/sh\necho 'mpirun (Open MPI) 4.1.4'\n")
+    mpirun.chmod(0o755)
+    with SlurmLab(lab, gpus=GPUS) as slurm:
+        for asked, said in (([], True), ([f"--gres=gpu:{GPUS}"], False)):
+            allocation = ["salloc", "--exclusive", f"--nodes={len(RACKS)}", *asked]
+            result = slurm.run(*allocation, script, "true", env={"MPIRUN": str(mpirun)})
+            assert result.returncode == 0, result.stderr
+            assert ("asked Slurm for no GPUs" in result.stderr) == said, result.stderr

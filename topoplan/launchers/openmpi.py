@@ -9,6 +9,7 @@ from topoplan.errors import InputError, Place
 from topoplan.launchers.base import USUAL_SETTINGS, Launcher, LaunchFile, LaunchRequest, Order, Symptom, need
 from topoplan.launchers.env import FOR_ALL_RANKS, WRAPPER, wrapper
 from topoplan.launchers.shell import comment, default_arguments, fill, words
+from topoplan.launchers.slurm_gpus import warn_without_gpus
 from topoplan.launchers.table import FILE_NAME as TABLE
 from topoplan.launchers.table import HostRow, host_rows, table_file, with_gpus
 from topoplan.model.capability import Freedom
@@ -29,7 +30,7 @@ mpirun=${MPIRUN:-mpirun}
         exit 2
         ;;
 esac
-# Open MPI would cut node-1.a and node-1.b down to node-1; the first variable is for 4, the second for 5.
+@GPUS_TEXT@# Open MPI would cut node-1.a and node-1.b down to node-1; the first variable is for 4, the second for 5.
 export OMPI_MCA_orte_keep_fqdn_hostnames=1 PRTE_MCA_prte_keep_fqdn_hostnames=1
 # mpirun carries no other variables of this shell to the ranks than those it is told.
 carry=
@@ -100,6 +101,7 @@ def _run_values(request: LaunchRequest, plan: str) -> dict[str, str | int]:
         "WRAPPER_TEXT": WRAPPER,
         "SEQ_TEXT": SEQ,
         "CARRY_TEXT": " ".join(FOR_ALL_RANKS),
+        "GPUS_TEXT": warn_without_gpus(),
     }
 
 

@@ -18,6 +18,11 @@ case $("$mpirun" --version 2>&1) in
         exit 2
         ;;
 esac
+# Of GPUs that --exclusive alone gives a job of Slurm, what mpirun starts there gets none.
+if [ -n "${SLURM_JOB_ID:-}" ] && sinfo -h -n "${SLURM_JOB_NODELIST:-}" -o %G 2>/dev/null | grep -q gpu &&
+    ! scontrol show job "$SLURM_JOB_ID" 2>/dev/null | grep -q 'TresPer[A-Za-z]*=[^ ]*gpu'; then
+    echo "$0: this job asked Slurm for no GPUs, so ranks may see none: salloc or sbatch with --gres=gpu:N" >&2
+fi
 # Open MPI would cut node-1.a and node-1.b down to node-1; the first variable is for 4, the second for 5.
 export OMPI_MCA_orte_keep_fqdn_hostnames=1 PRTE_MCA_prte_keep_fqdn_hostnames=1
 # mpirun carries no other variables of this shell to the ranks than those it is told.
