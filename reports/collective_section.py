@@ -19,7 +19,7 @@ NOTE = (
     "An explanation beside the exposed time, which it does not enter. Cheapest: time of one call, alone on the fabric, "
     "at rates that links are measured to reach; so many groups of so many ranks run it together. Hashed: time of the "
     "slowest link for the bytes of a step at line rate, on average and at most in 95 of 100 hashings, and how much "
-    "more than perfect spreading."
+    "more than perfect spreading; where routing adapts nothing is hashed, and both are that of perfect spreading."
 )
 _ORDER = {
     "free": "does not matter",

@@ -84,6 +84,7 @@ def _front(front: Front, key: str) -> dict[str, Any]:
     return {
         "job": front.job,
         "advice": advice(front),
+        "knee": front.knee is not None,
         "figure": safe(front_svg(front, key)),
         "rows": [
             (

@@ -38,6 +38,7 @@ def test_table_report_and_answer(study: Path, topoplan: Run) -> None:
     assert {"journal.jsonl", "results.csv", "report.html"} <= set(os.listdir(study / "out"))
     page = (study / "out" / "report.html").read_text()
     assert "How narrow may the leaves be?" in page
+    assert page.count("The knee is where") == result.out.count("the knee is ")
     before = (study / "out" / "results.csv").read_bytes()
     again = topoplan("sweep", "study.yaml", "--out", "out", "--workers", "1", "--no-report", "-o", "json")
     assert "6 of 6 scenarios are in the journal already" in again.err
