@@ -75,7 +75,9 @@ READERS: tuple[Reader, ...] = (
         "list of hosts with the ClusterUUID and clique of their NVLink domain",
         frozenset({ISLANDS}),
     ),
-    Reader("aws", aws.sniff, aws.read, "AWS's describe-instance-topology in JSON", frozenset({NETWORK, ISLANDS})),
+    Reader(
+        "aws", aws.sniff, aws.read, "AWS's describe-instance-topology in JSON or YAML", frozenset({NETWORK, ISLANDS})
+    ),
     Reader(
         "gcp", gcp.sniff, gcp.read, "Google Cloud's instances with their physicalHost", frozenset({NETWORK, ISLANDS})
     ),

@@ -18,13 +18,18 @@ from topoplan.topologies.trees.tree import build
 _SNIFF = re.compile(
     r'"(?:NetworkNodes|networkNodeSet|network_nodes)"\s*:|"Topology"\s*:\s*\{\s*"topology\.', re.IGNORECASE
 )
+_YAML = re.compile(r"^(?:Instances|- ?InstanceId|- CapacityBlockId|- AvailabilityZone):?", re.MULTILINE)
+_YAML_NODES = re.compile(r"^[ -]+NetworkNodes:\s*$", re.MULTILINE)
 _LAYERS = tuple(f"topology.k8s.aws/network-node-layer-{n}" for n in range(1, 9))  # 1 is the top
 _ULTRASERVER = "topology.k8s.aws/ultraserver-id"
 
 
 def sniff(text: str) -> bool:
     """Whether `text` has network nodes as the API gives them, or topology labels under "Topology"."""
-    return text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") and _SNIFF.search(text, 0, SNIFF_CHARS) is not None
+    if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+        return _SNIFF.search(text, 0, SNIFF_CHARS) is not None
+    head = text[:SNIFF_CHARS]  # --output yaml
+    return _YAML.search(head) is not None and _YAML_NODES.search(head) is not None
 
 
 def read(text: str, path: str, options: ReadOptions) -> Fabric:

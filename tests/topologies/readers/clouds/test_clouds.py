@@ -88,6 +88,14 @@ class TestAws:
         assert read(f"{page}\n{other}").host_names == ("i-1", "i-2")
         assert read([instance("i-1", ["t"])]).host_names == ("i-1",)
 
+    def test_yaml(self) -> None:
+        rows = "".join(
+            f"- AvailabilityZone: z\n  InstanceId: i-{n}\n  NetworkNodes:\n  - t\n  - l{n % 2}\n" for n in range(4)
+        )
+        text = f"Instances:\n{rows}NextToken: x\n"
+        assert formats.detect(text).name == "aws"
+        assert paths(read(text)) == {f"i-{n}": [f"l{n % 2}", "t"] for n in range(4)}
+
     def test_labels(self) -> None:
         labels = {f"topology.k8s.aws/network-node-layer-{n}": f"n{n}" for n in (3, 1, 2)}
         fabric = read({"Nodes": [{"Name": "ip-1", "InstanceId": "i-1", "Topology": labels}]})
