@@ -8,6 +8,8 @@ seats is then a quadratic assignment on a graph many times smaller than that of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -20,6 +22,9 @@ from topoplan.solvers.ranks.steering.blocks import Blocks
 LARGEST_CLIQUE = 64  # blocks; wider expert groups are not kept together
 NEAREST_SEATS = 8  # seats beside a seat that a clique may move to
 ROUNDS = 2  # passes over split cliques
+
+# [places] int64 group of each place, and [groups] float64 price of a group's uplink
+Steps = Sequence[tuple[IntArray, FloatArray]]
 
 
 def cliques(blocks: Blocks) -> list[list[int]]:
@@ -56,28 +61,64 @@ class Seats:
         self.layout, self.members, self.steps = layout, members, steps
         self.graph = _between(layout.graph, members)
 
-    def distances(self, place: IntArray) -> FloatArray:
-        """[cliques, cliques] float64 least extra distance between the blocks of two cliques matched one to one."""
-        total = np.zeros((len(self.members), len(self.members)))
-        for group, step in self.steps:
-            seats = group[place[self.members]]
-            counts = np.zeros((len(seats), int(seats.max()) + 1))
-            np.add.at(counts, (np.arange(len(seats))[:, None], seats), 1)
-            both = np.zeros_like(total)
-            for column in counts.T:  # blocks that find a partner in their own group stay
-                both += np.minimum(column[:, None], column[None, :])
-            total += step * (self.members.shape[1] - both)
+    def counts(self, place: IntArray) -> IntArray:
+        """[cliques, places] int64 blocks of each clique in each place."""
+        seats = place[self.members]
+        counts = np.zeros((len(seats), len(self.layout.apart)), np.int64)
+        np.add.at(counts, (np.arange(len(seats))[:, None], seats), 1)
+        return counts
+
+    def distances(self, mine: IntArray, other: IntArray, tolls: Steps = ()) -> FloatArray:
+        """[cliques, cliques] float64 least extra distance between the blocks of two cliques matched one to one.
+
+        Parameters
+        ----------
+        mine, other
+            [cliques, places] int64 blocks of each clique in each place.
+        tolls
+            What else it costs to leave a group or to enter it.
+        """
+        total = np.zeros((len(mine), len(other)))
+        for group, price in (*((part, np.full(part.max() + 1, step / 2)) for part, step in self.steps), *tolls):
+            for g in np.flatnonzero(price).tolist():  # blocks that find no partner in their own group leave it
+                held, wanted = (counts[:, group == g].sum(1) for counts in (mine, other))
+                total += price[g] * np.abs(held[:, None] - wanted[None, :])
         return total
 
-    def exchange(self, place: IntArray, proposals: int, seed: int, heat: tuple[float, float]) -> IntArray:
+    def adopt(self, place: IntArray, counts: IntArray) -> IntArray:
+        """Place of each block after cliques took other seats, each one near its own; `counts` [cliques, places] int64.
+
+        As many blocks are in each place as before.
+        """
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import, and for expert groups alone
+
+        _, seat = linear_sum_assignment(self.distances(self.counts(place), counts))
+        place = place.copy()
+        for members, wanted in zip(self.members, counts[seat], strict=True):
+            leaving = []
+            left = wanted.copy()
+            for x in members.tolist():
+                if left[place[x]] > 0:
+                    left[place[x]] -= 1
+                else:
+                    leaving.append(x)
+            place[leaving] = np.repeat(np.arange(len(left)), left)
+        return place
+
+    def exchange(
+        self, place: IntArray, proposals: int, seed: int, heat: tuple[float, float], tolls: Steps = ()
+    ) -> IntArray:
         """Place of each block after cliques were given to seats anew and split cliques were matched.
 
         Parameters
         ----------
         heat
             Temperature at the start and at the end, over the median price of a link between two cliques.
+        tolls
+            What else it costs to leave a group or to enter it.
         """
-        apart = self.distances(place)
+        counts = self.counts(place)
+        apart = self.distances(counts, counts, tolls)
         if not apart.any() or not len(self.graph.u):
             return place
         np.fill_diagonal(apart, 0.0)

@@ -7,9 +7,17 @@ import math
 import numpy as np
 
 from topoplan.model.fabric import FloatArray, IntArray
+from topoplan.solvers.ranks.bounds.boundary import Graph
 from topoplan.solvers.ranks.compact.hops import COOL_EVERY, Layout, Swapper
 
 PRICE = 4.0  # bytes x distance, over the longest distance, that a byte above the limit is worth; assumed
+
+
+def uplink_bytes(graph: Graph, bundle: IntArray, count: int) -> FloatArray:
+    """[count] float64 bytes, both ways together, over each bundle of uplinks; `bundle` [blocks] int64 of each block."""
+    a, b = bundle[graph.u], bundle[graph.v]
+    across = a != b
+    return np.asarray(sum(np.bincount(end[across], graph.weight[across], count) for end in (a, b)), float)
 
 
 class Leveller(Swapper):
@@ -27,12 +35,7 @@ class Leveller(Swapper):
         super().__init__(layout, place, seed)
         self._above: list[list[int]] = above.T.tolist()
         self._room: list[float] = np.divide(1.0, seconds, out=np.full(len(seconds), np.inf), where=seconds > 0).tolist()
-        load = np.zeros(len(seconds))
-        u, v, weight = layout.graph.u, layout.graph.v, layout.graph.weight
-        for tier in above:
-            a, b = tier[place[u]], tier[place[v]]
-            for end in (a, b):
-                load += np.bincount(end[a != b], weight[a != b], len(seconds))
+        load = sum((uplink_bytes(layout.graph, tier[place], len(seconds)) for tier in above), np.zeros(len(seconds)))
         self.load: list[float] = load.tolist()
         self._price = PRICE * float(layout.apart.max())
 

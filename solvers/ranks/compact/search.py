@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from topoplan.solvers.ranks.compact.cliques import Seats, cliques
 from topoplan.solvers.ranks.compact.hops import Layout, Swapper
 from topoplan.solvers.ranks.compact.leveller import Leveller
 from topoplan.solvers.ranks.compact.levels import levels_of
+from topoplan.solvers.ranks.compact.relief import Relief
 from topoplan.solvers.ranks.orders import grid_strides
 from topoplan.solvers.ranks.problem import Progress, Watch
 from topoplan.solvers.ranks.steering.blocks import Blocks
@@ -28,6 +29,8 @@ AGAIN = (0.1, 0.02)  # exchange of the best state after it was polished
 POLISHED = 3  # states that single swaps improve, or as many as there are cuts
 LOWER = (0.95, 0.88)  # limits tried, over the busiest uplink met
 LEVEL = (0.3, 0.03)  # temperatures of levelling over the median price of an edge; assumed, tuned on m8k
+RELIEVED = (0.9, 0.8)  # limits that expert groups are divided for, over the busiest uplink met
+KEPT = 2  # states after divisions that single swaps level
 SLICE = 50_000  # swaps between two looks at the watch
 
 
@@ -88,6 +91,22 @@ class Compactor:
         alike = (self.kind[members] == self.kind[members[:, :1]]).all()
         return Seats(self.layout, members, steps) if alike else None
 
+    @cached_property
+    def relief(self) -> Relief | None:
+        """What divides expert groups anew, where they are cliques and hosts of one kind stand on a plain tree."""
+        distance, levels = self.tree
+        if self.seats is None or self.fabric.islands or len(np.unique(self.kind[: self.blocks.used])) > 1:
+            return None
+        above, seconds = self.uplinks()
+        first = np.unique(self.group, return_index=True)[1]
+        tiers = []
+        for t, part in enumerate(levels):
+            if part.max() > 0:
+                bundle = above[t][np.unique(part[first], return_index=True)[1]]
+                tiers.append((part[first], distance[t + 1] - distance[t], seconds[bundle]))
+        found = Relief(self.seats, tiers)
+        return found if tiers and found.complete else None
+
     def sizes(self) -> list[int]:
         """Lengths of the axes of the grid of blocks, fastest first; expert groups are one axis."""
         steps = np.concatenate([np.abs(arcs.dst - arcs.src) for arcs in self.blocks.axes])
@@ -122,7 +141,7 @@ class Compactor:
 
     # ---- search ------------------------------------------------------------------------------------------------
 
-    def search(self, moves: int, watch: Watch, give: float = 0.0, starts: int = 1) -> IntArray:
+    def search(self, moves: int, watch: Watch, give: float = 0.0, starts: int = 1, tries: int = 0) -> IntArray:
         """[blocks] int64 host of each block in the best state found with so many swaps.
 
         Parameters
@@ -131,6 +150,8 @@ class Compactor:
             Share of the bytes x distance that may be given up for a less busy uplink.
         starts
             Cuts of the grid that expert groups are exchanged from.
+        tries
+            Exchanges after each new division of expert groups among groups.
         """
         best, least, done = self.group, self.layout.hops(self.group), 0
         ends: list[tuple[float, IntArray]] = []
@@ -146,8 +167,24 @@ class Compactor:
         if give > 0 and self.unit > 0:
             ends.sort(key=lambda item: item[0])
             limit = self._whole(least) * (1 + give) - self._whole(0.0)
-            best = self._levelled([best, *(state for _, state in ends[: starts // 2])], limit, moves // 40, watch)
+            anew = self._relieved(best, limit, moves // 16, tries, watch)
+            others = anew or [state for _, state in ends[: starts // 2]]
+            best = self._levelled([best, *others], limit, moves // 40, watch)
         return self.hosts(best)
+
+    def _relieved(self, state: IntArray, limit: float, moves: int, tries: int, watch: Watch) -> list[IntArray]:
+        """States with the least busy uplinks after expert groups were divided anew, below a limit where any is."""
+        relief = self.relief if tries else None
+        if relief is None:
+            return []
+        begun, seeds, found = relief.busiest_s(state), range(self.seed, self.seed + tries), list[IntArray]()
+        for new in chain.from_iterable(relief.states(state, low * begun, moves, seeds) for low in RELIEVED):
+            found.append(new)
+            share = len(found) / (tries * len(RELIEVED))
+            if not watch(Progress("shares of expert groups", share, self._whole(limit), 0.0)):
+                break
+        below = [x for x in found if self.layout.hops(x) <= limit] or sorted(found, key=self.layout.hops)[:1]
+        return sorted(below, key=relief.busiest_s)[:KEPT]
 
     def _levelled(self, states: list[IntArray], limit: float, moves: int, watch: Watch) -> IntArray:
         """The state with the least busy uplink whose extra bytes x distance stay below a limit."""
