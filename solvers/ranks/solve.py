@@ -36,7 +36,7 @@ SAME = {"exposed_ms": 1e-3, "hop_bytes": 1e-3, "busiest_uplink": 0.05}
 SWAPS = 80  # swaps by bytes x distance that cost about as much time as a proposal that prices links
 # share of bytes x distance given up for a less busy uplink: what counts as equal, more where uplinks are asked for
 GIVE = {"hop_bytes": 3e-4, "busiest_uplink": 4.5e-3, "exposed_ms": 0.0}
-STARTS = {"hop_bytes": 4, "busiest_uplink": 4, "exposed_ms": 1}  # cuts that expert groups are exchanged from
+STARTS = {"hop_bytes": 4, "busiest_uplink": 5, "exposed_ms": 1}  # cuts that expert groups are exchanged from
 DIVIDED = {"hop_bytes": 0, "busiest_uplink": 4, "exposed_ms": 0}  # exchanges after groups share expert groups anew
 FEW_SWAPS = 10  # where bytes x distance are not what is asked for
 FEW_HOSTS = 512  # hosts up to which a bound on bytes x distance is shown during the search: it takes no time there
