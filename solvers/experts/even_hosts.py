@@ -34,6 +34,8 @@ def balance_evenly(
 ) -> tuple[IntArray, FloatArray]:
     """As `balance_rows`, with as many copies of an expert on each host that has any, unless that costs `EVENLY`.
 
+    At most one copy a host is tried first: engines that take the first of several copies on a host load these unevenly.
+
     Parameters
     ----------
     hosts
@@ -48,6 +50,10 @@ def balance_evenly(
 
     quick = Tries(load, goal, fine, start)
     patient = replace(fine, rounds=PATIENT * fine.rounds, patience=max(fine.patience, len(slots) // 2))
+    single = even_copies(load, total, FIRST[:1], hosts, len(hosts))[:, 0]
+    row = np.flatnonzero((single.max(1) <= len(hosts)) & (_least(load, single, places) <= limit * speed[0]))
+    if row.size:
+        best.keep(*quick.pack(row, single[row]))
     for way in FIRST:
         todo = best.unfinished(limit)
         if todo.size:
@@ -76,7 +82,9 @@ def even_counts(hosts: int, gpus: int) -> IntArray:
     return np.asarray(count[count % -(-count // hosts) == 0], np.int64)
 
 
-def even_copies(load: FloatArray, slots: int, ways: tuple[tuple[float, int], ...], hosts: IntArray) -> IntArray:
+def even_copies(
+    load: FloatArray, slots: int, ways: tuple[tuple[float, int], ...], hosts: IntArray, most: int | None = None
+) -> IntArray:
     """Copies as `greedy_copies` hands them out, in numbers that hosts can hold alike.
 
     Parameters
@@ -87,6 +95,8 @@ def even_copies(load: FloatArray, slots: int, ways: tuple[tuple[float, int], ...
         Power of the load, and `PARTS`-th parts of the further copies that go to the lightest experts instead.
     hosts
         [hosts, gpus of a host] int64.
+    most
+        Most copies of an expert; None for as many as there are GPUs.
 
     Returns
     -------
@@ -96,6 +106,7 @@ def even_copies(load: FloatArray, slots: int, ways: tuple[tuple[float, int], ...
     gpus = hosts.size
     rows, experts = load.shape
     allowed = even_counts(len(hosts), gpus)
+    allowed = allowed[allowed <= (most or gpus)]
     step = np.zeros(gpus + 1, np.int64)  # further copies to the next number, 0 where there is none
     step[allowed[:-1]] = np.diff(allowed)
     extra = slots - experts
@@ -126,6 +137,19 @@ def even_copies(load: FloatArray, slots: int, ways: tuple[tuple[float, int], ...
         if odd[way].any():
             copies[way, odd[way]] = greedy_copies(load[odd[way]], slots, alpha, gpus)
     return copies.transpose(1, 0, 2)
+
+
+def _least(load: FloatArray, copies: IntArray, places: int) -> FloatArray:
+    """[rows] float64 load that the largest GPU has at least, whatever the packing.
+
+    Any k replicas are on at most k GPUs, whose other places hold no less than the smallest replicas do.
+    """
+    rows, slots = len(load), int(copies[0].sum())
+    size = np.repeat((load / copies).ravel(), copies.ravel()).reshape(rows, slots)
+    size.sort(axis=1)
+    total = np.concatenate([np.zeros((rows, 1)), size.cumsum(1)], axis=1)
+    count = np.arange(1, slots // places + 1)
+    return np.asarray(((total[:, -1:] - total[:, slots - count] + total[:, count * (places - 1)]) / count).max(1))
 
 
 def evenly(expert: IntArray, host: IntArray, experts: int) -> BoolArray:

@@ -15,7 +15,7 @@ from topoplan.solvers.experts.apart import nearest_load
 from topoplan.solvers.experts.balance import balance_rows
 from topoplan.solvers.experts.bound import even_bound
 from topoplan.solvers.experts.by_host import pack_by_host
-from topoplan.solvers.experts.even_hosts import EVENLY, balance_evenly, even_copies, even_counts, evenly
+from topoplan.solvers.experts.even_hosts import EVENLY, _least, balance_evenly, even_copies, even_counts, evenly
 from topoplan.solvers.experts.pack import duplicate_slots
 
 Loads = Callable[..., FloatArray]
@@ -84,8 +84,24 @@ def test_little_balance_is_given_up_for_it(case: tuple[FloatArray, int, int, int
         assert copies.min() >= 1
         on = np.bincount(at, tokens[row] / copies[row], gpus)
         assert on.max() / 2 == pytest.approx(largest)
+        if duplicate_slots(row.reshape(1, gpus, places))[0] == 0:
+            assert _least(tokens[None], copies[None], places)[0] <= on.max() * (1 + 1e-9)
         if evenly(row[None], host[at], len(tokens))[0]:
             assert nearest_load(row, at, tokens, host) == pytest.approx(on)
+
+
+def test_one_copy_a_host_is_enough_where_no_expert_needs_more(loads: Loads, problem: Problems) -> None:
+    one = place(problem(loads("lognormal"), 32, 288, hosts=4)).copies.max(1) <= 4
+    assert one.mean() > 0.8
+    several = place(problem(loads("hot"), 32, 288, hosts=4)).copies  # one a host would be too heavy beside eight others
+    assert several.max(1).min() > 4
+
+
+def test_what_the_largest_gpu_cannot_go_below() -> None:
+    load, copies = np.array([[6.0, 4.0, 2.0, 1.0, 1.0]]), np.array([[2, 1, 1, 1, 1]])
+    # 4 3 3 2 1 1 on three GPUs of two: 4 + 1; (4 + 3 + 1 + 1) / 2; all / 3
+    assert _least(load, copies, 2).tolist() == [5.0]
+    assert _least(np.array([[8.0, 2.0, 2.0, 2.0, 2.0]]), copies, 2).tolist() == [6.0]
 
 
 def test_hosts_that_differ_are_balanced_as_ever(loads: Loads) -> None:
