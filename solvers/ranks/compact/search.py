@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 
@@ -178,10 +178,13 @@ class Compactor:
         if relief is None:
             return []
         begun, seeds, found = relief.busiest_s(state), range(self.seed, self.seed + tries), list[IntArray]()
-        for new in chain.from_iterable(relief.states(state, low * begun, moves, seeds) for low in RELIEVED):
-            found.append(new)
-            share = len(found) / (tries * len(RELIEVED))
-            if not watch(Progress("shares of expert groups", share, self._whole(limit), 0.0)):
+        for low in RELIEVED:
+            for new in relief.states(state, low * begun, moves, seeds):
+                found.append(new)
+                share = len(found) / (tries * len(RELIEVED))
+                if not watch(Progress("shares of expert groups", share, self._whole(limit), 0.0)):
+                    return []
+            if not found:  # what cannot be divided for one limit cannot be for another
                 break
         below = [x for x in found if self.layout.hops(x) <= limit] or sorted(found, key=self.layout.hops)[:1]
         return sorted(below, key=relief.busiest_s)[:KEPT]

@@ -11,11 +11,13 @@ Swaps of single blocks do not find these divisions: between two good ones lie ma
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate
+from math import inf
 
 import numpy as np
 
@@ -28,6 +30,7 @@ Options = Sequence[tuple[float, Parts]]
 MOST_PARTS = 3  # of split cliques in one group
 WIDE = 8  # width beyond which a group holds two parts at most: there are too many sets of three
 MOST_STATES = 500  # kept after each group, the cheapest: division is exact where there are no more
+FEW_STATES = 20  # kept where the work has not sufficed
 MOST_WORK = 300_000  # states looked at in all; some tenths of a second
 LOOKS = 8  # divisions of a tier whose groups' own divisions are worked out before the best of them is taken
 TINY = 1e-9
@@ -73,8 +76,8 @@ def share(
 
     Returns
     -------
-    The price, and of each clique, those of `owed` first, the blocks in each group that holds some; None where there is
-    no such choice, or none was found with the work.
+    The price, and of each clique, those of `owed` first, the blocks in each group that holds some; None where none was
+    found. Where the work does not suffice the choice is a good one, not the cheapest.
     """
     work = work or Work()
     if not all(options):
@@ -83,13 +86,15 @@ def share(
     spread = sum(choice[-1][0] - choice[0][0] for choice in options)
     steps = [price - choice[0][0] for choice in options for price, _ in choice if price > choice[0][0] + TINY]
     gap, step = 0.0, min(steps, default=1.0)
-    while True:
-        layers = _layers(options, width, owed, rest, rest[0][0] + gap + TINY, work)
+    while work.left > 0:
+        layers = _layers(options, width, owed, rest, rest[0][0] + gap + TINY, MOST_STATES, work)
         if len(layers) > len(options) and () in layers[-1]:
             return layers[-1][()][0], _cliques(layers, width, owed)
-        if gap >= spread or work.left < 0:
+        if gap >= spread:
             return None
         gap = max(step, 1.5 * gap)
+    layers = _layers(options, width, owed, rest, inf, FEW_STATES, Work(sys.maxsize))
+    return (layers[-1][()][0], _cliques(layers, width, owed)) if () in layers[-1] else None
 
 
 def _floors(options: Sequence[Options]) -> list[list[float]]:
@@ -116,11 +121,17 @@ _Layer = dict[Parts, tuple[float, Parts, tuple[tuple[int, int], ...]]]
 
 
 def _layers(
-    options: Sequence[Options], width: int, owed: Parts, rest: list[list[float]], limit: float, work: Work
+    options: Sequence[Options],
+    width: int,
+    owed: Parts,
+    rest: list[list[float]],
+    limit: float,
+    keep: int,
+    work: Work,
 ) -> list[_Layer]:
     """States after each group that can still end below a limit: how many blocks each open clique lacks, ascending.
 
-    After fewer groups where the work does not suffice.
+    At most `keep` after each group, and after fewer groups where the work does not suffice.
     """
     layers: list[_Layer] = [{tuple(sorted(owed)): (0.0, (), ())}]
     for i, choice in enumerate(options):
@@ -141,10 +152,10 @@ def _layers(
                         after[left] = (total, lacking, how)
             if work.left < 0:
                 return layers
-        if len(after) > MOST_STATES:
+        if len(after) > keep:
             # all that is known of the end of each
             promise = {left: (after[left][0] + floor[min(len(left), len(floor) - 1)], left) for left in after}
-            after = {left: after[left] for left in sorted(after, key=promise.__getitem__)[:MOST_STATES]}
+            after = {left: after[left] for left in sorted(after, key=promise.__getitem__)[:keep]}
         layers.append(after)
     return layers
 
@@ -261,7 +272,7 @@ class Tree:
         best: tuple[float, list[dict[int, int]]] | None = None
         for _ in range(LOOKS):
             hoped = share([self._options(tier - 1, g) for g in groups], self.width, owed, self.work)
-            if hoped is None or (best is not None and hoped[0] >= best[0] - TINY):
+            if hoped is None or (best is not None and (self.work.left < 0 or hoped[0] >= best[0] - TINY)):
                 break
             real = self._inner(tier - 1, groups, hoped[1])
             if real is not None and (best is None or real[0] < best[0]):

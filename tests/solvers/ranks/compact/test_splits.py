@@ -51,9 +51,12 @@ def test_the_share_is_the_cheapest_of_all(data: st.DataObject, width: int, sizes
         price = {parts: pairs_across(parts, width) + 9.0 * max(0, pairs_across(parts, width) - limit) for parts in few}
         options.append(sorted((price[parts], parts) for parts in few))
     found, least = share(options, width, owed), least_share(options, width, owed)
+    hasty = share(options, width, owed, Work(0))
     assert (found is None) == (least is None)
     if found is None or least is None:
+        assert hasty is None
         return
+    assert hasty is None or hasty[0] >= found[0] - 1e-9
     assert found[0] == pytest.approx(least)
     for k, clique in enumerate(found[1]):
         assert sum(clique.values()) == (owed[k] if k < len(owed) else width)
@@ -112,10 +115,16 @@ def test_a_pod_that_is_hard_to_divide_spares_its_busiest_leaf() -> None:
     assert price_of(cheap, [np.arange(8)], 8, 99) < price_of(even, [np.arange(8)], 8, 99)
 
 
-def test_a_search_without_work_left_finds_nothing() -> None:
-    options = [[(7.0, (1,))], [(7.0, (7,))]]
-    assert share(options, 8, ()) == (14.0, [{0: 1, 1: 7}])
-    assert share(options, 8, (), Work(0)) is None
+def test_a_hasty_search_of_many_groups_still_makes_whole_cliques() -> None:
+    sizes = [29, 26, 31, 31, 28, 27, 28, 28, 30, 30, 31, 30, 29, 31, 27, 32, 26, 32, 28, 32, 27, 32, 31, 31, 31, 27]
+    options = [sorted((float(pairs_across(parts, 8)), parts) for parts in parts_of(size, 8)) for size in sizes]
+    owed = (sum(sizes) % 8,)
+    found = share(options, 8, owed, Work(0))
+    assert found is not None
+    assert [sum(clique.values()) for clique in found[1]] == [*owed, *[8] * (len(found[1]) - 1)]
+    held = [tuple(sorted(c[g] for c in found[1] if g in c)) for g in range(len(sizes))]
+    assert found[0] == sum(pairs_across(parts, 8) for parts in held)
+    assert not any((size - sum(parts)) % 8 for size, parts in zip(sizes, held, strict=True))
 
 
 def test_parts_leave_whole_cliques() -> None:
