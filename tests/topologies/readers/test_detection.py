@@ -13,7 +13,7 @@ CASES = [pytest.param(name, text, id=f"{name}-{i}") for i, (name, text) in enume
 
 def test_every_reader_has_an_example() -> None:
     missing = {reader.name for reader in formats.READERS} - EXAMPLES.keys()
-    assert not missing, f"add small valid texts of {sorted(missing)} to tests/topologies/examples.py"
+    assert not missing, f"add small valid texts of {sorted(missing)} to tests/topologies/examples"
     assert all(EXAMPLES.values())
 
 

@@ -1,6 +1,6 @@
 """Whatever stands in a file, every reader gives a Fabric or one InputError, detection included.
 
-The tests run over the registry and over examples.py, so a new reader is covered as soon as it is listed.
+The tests run over the registry and over examples, so a new reader is covered as soon as it is listed.
 """
 
 from __future__ import annotations
