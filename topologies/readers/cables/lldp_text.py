@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from topoplan.errors import InputError, Place
-from topoplan.topologies.documents import load
+from topoplan.topologies.documents import is_json, load
 from topoplan.topologies.reading import SNIFF_CHARS, lines
 from topoplan.topologies.xml_tree import Element, parse_xml, root_tag
 
@@ -45,10 +45,9 @@ class _Row:
 
 def sniff(text: str) -> bool:
     """Whether `text` is lldpcli's in one of its forms."""
-    head = text[:SNIFF_CHARS]
-    if head.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
-        return _JSON.search(head) is not None
-    return any(pattern.search(head) for pattern in (_KEYS, _PLAIN)) or root_tag(text) == "lldp"
+    if is_json(text):
+        return _JSON.search(text, 0, SNIFF_CHARS) is not None
+    return _is_lines(text) or root_tag(text) == "lldp"
 
 
 def documents(text: str, path: str) -> list[Any]:
@@ -59,12 +58,16 @@ def documents(text: str, path: str) -> list[Any]:
     InputError
         Text that is in none of the forms, or with more neighbours than any machine has.
     """
-    head = text[:SNIFF_CHARS]
     if root_tag(text) == "lldp":
         return [_shape(_of_xml(parse_xml(text, path)))]
-    if head.lstrip("\ufeff \t\r\n")[:1] not in ("{", "[") and (_KEYS.search(head) or _PLAIN.search(head)):
+    if not is_json(text) and _is_lines(text):
         return [_shape(_rows(text, path))]
     return [document.data for document in load(text, path)]
+
+
+def _is_lines(text: str) -> bool:
+    """Whether lines of the plain or keyvalue form stand near the beginning."""
+    return any(pattern.search(text, 0, SNIFF_CHARS) for pattern in (_KEYS, _PLAIN))
 
 
 def _shape(rows: Iterable[_Row]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric, Host, HostType, Island, Nic
 from topoplan.names import check_name, natural_key
 from topoplan.topologies.cables.wiring import Wire, Wiring, wired_fabric
-from topoplan.topologies.documents import list_at, load, mapping_at
+from topoplan.topologies.documents import is_json, list_at, load, mapping_at
 from topoplan.topologies.hosts.guess import assumed_type
 from topoplan.topologies.names.roles import ASIDE, HOST, SWITCH, role_of_name, role_of_word
 from topoplan.topologies.reading import MAX_HOSTS, SNIFF_CHARS, ReadOptions, clean_name, fabric_name, quoted
@@ -23,12 +23,12 @@ _NVL72_BYTES_PER_S = 900e9
 
 def sniff_graph(text: str) -> bool:
     """Whether `text` is a topology graph of NetQ."""
-    return text.lstrip()[:1] in ("{", "[") and _GRAPH.search(text, 0, SNIFF_CHARS) is not None
+    return is_json(text) and _GRAPH.search(text, 0, SNIFF_CHARS) is not None
 
 
 def sniff_nmx(text: str) -> bool:
     """Whether `text` lists compute nodes with the NVLink domain of each."""
-    return text.lstrip()[:1] in ("{", "[") and _NMX.search(text, 0, SNIFF_CHARS) is not None
+    return is_json(text) and _NMX.search(text, 0, SNIFF_CHARS) is not None
 
 
 def read_graph(text: str, path: str, options: ReadOptions) -> Fabric:

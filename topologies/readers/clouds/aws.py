@@ -9,7 +9,7 @@ from typing import Any
 from topoplan.errors import InputError, Place
 from topoplan.files.marked import Marked
 from topoplan.model.fabric import Fabric
-from topoplan.topologies.documents import list_at, load, mapping_at, text_at, value_at
+from topoplan.topologies.documents import is_json, list_at, load, mapping_at, text_at, value_at
 from topoplan.topologies.reading import SNIFF_CHARS, ReadOptions
 from topoplan.topologies.trees.rows import Row, site_of_rows
 from topoplan.topologies.trees.site import check_text, host_name
@@ -26,7 +26,7 @@ _ULTRASERVER = "topology.k8s.aws/ultraserver-id"
 
 def sniff(text: str) -> bool:
     """Whether `text` has network nodes as the API gives them, or topology labels under "Topology"."""
-    if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+    if is_json(text):
         return _SNIFF.search(text, 0, SNIFF_CHARS) is not None
     head = text[:SNIFF_CHARS]  # --output yaml
     return _YAML.search(head) is not None and _YAML_NODES.search(head) is not None

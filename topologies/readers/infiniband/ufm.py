@@ -13,7 +13,7 @@ from typing import Any
 
 from topoplan.errors import InputError, Place
 from topoplan.model.fabric import Fabric
-from topoplan.topologies.documents import load
+from topoplan.topologies.documents import is_json, load
 from topoplan.topologies.readers.infiniband.ib_dump import LANE_GBPS, Cable, Dump, Node
 from topoplan.topologies.readers.infiniband.subnet import subnet_fabric
 from topoplan.topologies.reading import SNIFF_CHARS, ReadOptions
@@ -28,7 +28,7 @@ _BYTES_PER_GBIT = 1e9 / 8
 
 def sniff(text: str) -> bool:
     """Whether `text` is JSON whose entries know the node at the other end."""
-    return text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") and _SNIFF.search(text, 0, SNIFF_CHARS) is not None
+    return is_json(text) and _SNIFF.search(text, 0, SNIFF_CHARS) is not None
 
 
 def read(text: str, path: str, options: ReadOptions) -> Fabric:

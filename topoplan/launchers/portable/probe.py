@@ -24,7 +24,7 @@ from topoplan.launchers.portable.whoami import (
 
 PROBE_FORMAT = "topoplan-probe/1"
 # Open MPI 5 may miss the end of a process that ends while others are being started, and mpirun then waits for ever
-# (openpmix/prrte issue 1839): 6 of 100 runs of twelve `echo` on seven hosts did, none of 100 that waited a second.
+# (openpmix/prrte issue 1839): 6 of 100 runs of twelve `echo` on seven hosts did, none of 120 that waited a second.
 LAST_S = 1
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
